@@ -1,0 +1,154 @@
+package kernel
+
+// Pool describes pooling of one [H,W,C] image over Kernel x Kernel windows at Stride, without padding.
+type Pool struct {
+	H, W, C, Kernel, Stride int
+}
+
+// OutH returns the rows of the result.
+func (p Pool) OutH() int { return (p.H-p.Kernel)/p.Stride + 1 }
+
+// OutW returns the columns of the result.
+func (p Pool) OutW() int { return (p.W-p.Kernel)/p.Stride + 1 }
+
+// OutLen returns the elements of the result.
+func (p Pool) OutLen() int { return p.OutH() * p.OutW() * p.C }
+
+// AvgPool writes to dst, [OutH,OutW,C], the mean of each window of x, [H,W,C]: the sum over rows and columns in
+// ascending order, times float32(1)/float32(Kernel²).
+func AvgPool(dst, x []float32, p Pool) {
+	checkLen("AvgPool", "dst", len(dst), p.OutLen())
+	checkLen("AvgPool", "x", len(x), p.H*p.W*p.C)
+	ow := p.OutW()
+	scale := 1 / float32(p.Kernel*p.Kernel)
+	for y := range p.OutH() {
+		for z := range ow {
+			out := dst[(y*ow+z)*p.C : (y*ow+z+1)*p.C]
+			for r := range p.Kernel {
+				for s := range p.Kernel {
+					in := x[((y*p.Stride+r)*p.W+z*p.Stride+s)*p.C:][:len(out)]
+					if r == 0 && s == 0 {
+						copy(out, in)
+						continue
+					}
+					for i, v := range in {
+						out[i] += v
+					}
+				}
+			}
+			for i := range out {
+				out[i] *= scale
+			}
+		}
+	}
+}
+
+// AvgPoolGrad writes to dx, [H,W,C], the gradient of AvgPool for the gradient dy, [OutH,OutW,C], of its result.
+func AvgPoolGrad(dx, dy []float32, p Pool) {
+	checkLen("AvgPoolGrad", "dy", len(dy), p.OutLen())
+	checkLen("AvgPoolGrad", "dx", len(dx), p.H*p.W*p.C)
+	ow := p.OutW()
+	scale := 1 / float32(p.Kernel*p.Kernel)
+	clear(dx)
+	for y := range p.OutH() {
+		for z := range ow {
+			g := dy[(y*ow+z)*p.C : (y*ow+z+1)*p.C]
+			for r := range p.Kernel {
+				for s := range p.Kernel {
+					out := dx[((y*p.Stride+r)*p.W+z*p.Stride+s)*p.C:][:len(g)]
+					for i, v := range g {
+						out[i] += float32(scale * v)
+					}
+				}
+			}
+		}
+	}
+}
+
+// MaxPool writes to dst, [OutH,OutW,C], the maximum of each window of x, [H,W,C].
+func MaxPool[T int32 | float32](dst, x []T, p Pool) {
+	checkLen("MaxPool", "dst", len(dst), p.OutLen())
+	checkLen("MaxPool", "x", len(x), p.H*p.W*p.C)
+	ow := p.OutW()
+	for y := range p.OutH() {
+		for z := range ow {
+			out := dst[(y*ow+z)*p.C : (y*ow+z+1)*p.C]
+			for r := range p.Kernel {
+				for s := range p.Kernel {
+					in := x[((y*p.Stride+r)*p.W+z*p.Stride+s)*p.C:][:len(out)]
+					if r == 0 && s == 0 {
+						copy(out, in)
+						continue
+					}
+					for i, v := range in {
+						out[i] = max(out[i], v)
+					}
+				}
+			}
+		}
+	}
+}
+
+// MaxPoolGrad writes to dx, [H,W,C], the gradient of MaxPool for the gradient dy, [OutH,OutW,C], of its result: each
+// goes to the first maximum of its window, in the order of rows and columns, as in PyTorch.
+func MaxPoolGrad(dx, dy, x []float32, p Pool) {
+	checkLen("MaxPoolGrad", "dy", len(dy), p.OutLen())
+	checkLen("MaxPoolGrad", "dx", len(dx), p.H*p.W*p.C)
+	checkLen("MaxPoolGrad", "x", len(x), p.H*p.W*p.C)
+	ow := p.OutW()
+	clear(dx)
+	for y := range p.OutH() {
+		for z := range ow {
+			for c := range p.C {
+				best := ((y*p.Stride)*p.W+z*p.Stride)*p.C + c
+				for r := range p.Kernel {
+					for s := range p.Kernel {
+						if at := ((y*p.Stride+r)*p.W+z*p.Stride+s)*p.C + c; x[at] > x[best] {
+							best = at
+						}
+					}
+				}
+				dx[best] += dy[(y*ow+z)*p.C+c]
+			}
+		}
+	}
+}
+
+// GlobalAvgPool writes to dst, [C], the mean of each channel of x, [n,C]: the sum over the pixels in ascending
+// order, times float32(1)/float32(n).
+func GlobalAvgPool(dst, x []float32) {
+	c := len(dst)
+	clear(dst)
+	for p := 0; p < len(x); p += c {
+		for i, v := range x[p : p+c] {
+			dst[i] += v
+		}
+	}
+	scale := 1 / float32(len(x)/c)
+	for i := range dst {
+		dst[i] *= scale
+	}
+}
+
+// Flatten writes x, [H,W,C] with hw = H·W, to dst in PyTorch's order [C,H,W].
+func Flatten(dst, x []float32, hw int) {
+	checkLen("Flatten", "dst", len(dst), len(x))
+	c := len(x) / hw
+	for p := range hw {
+		for i, v := range x[p*c : (p+1)*c] {
+			dst[i*hw+p] = v
+		}
+	}
+}
+
+// Unflatten is the inverse of Flatten.
+func Unflatten(dst, x []float32, hw int) {
+	checkLen("Unflatten", "dst", len(dst), len(x))
+	c := len(x) / hw
+	for p := range hw {
+		out := dst[p*c : (p+1)*c]
+		for i := range out {
+			out[i] = x[i*hw+p]
+		}
+	}
+}
