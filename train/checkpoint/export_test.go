@@ -1,0 +1,4 @@
+package checkpoint
+
+// Read is read, for the fuzz test.
+var Read = read
