@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 )
 
 // Shape is the extent of one image or feature map: H rows, W columns, C channels. A flat vector of n
@@ -133,11 +134,22 @@ func (l *Layer) Binary() bool {
 }
 
 // Net is a network as data: layers in evaluation order. The last layer's output are the logits. The zero
-// value is not a network; build one with New or decode one from JSON, and check it with Nodes.
+// value is not a network; build one with New or read one with Decode. Nodes checks one that was put together
+// by hand.
 type Net struct {
 	Name string `json:"name"`
 	// Beta is RepTran's β: how many times wider the feature maps are than the base network's. 1 for a base network.
 	Beta   int     `json:"beta"`
 	Input  Shape   `json:"input"`
 	Layers []Layer `json:"layers"`
+}
+
+// Clone returns a copy of n that shares nothing with it.
+func (n *Net) Clone() *Net {
+	c := *n
+	c.Layers = slices.Clone(n.Layers)
+	for i := range c.Layers {
+		c.Layers[i].Inputs = slices.Clone(c.Layers[i].Inputs)
+	}
+	return &c
 }

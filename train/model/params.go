@@ -24,7 +24,8 @@ type Tensor struct {
 	Shape []int  // row-major, PyTorch's order; convolution weights are OIHW
 	Role  Role
 	Layer int // index in Net.Layers
-	// Binary reports that only the signs of the tensor's values reach the network's output: a latent weight.
+	// Binary reports that the tensor holds latent weights, which become one bit each in evaluation (and one
+	// scale for each filter, with ScaledSignWeight).
 	Binary bool
 	// Buffer reports that the tensor is not learned.
 	Buffer bool

@@ -28,7 +28,8 @@ type Node struct {
 
 // Nodes resolves every layer's inputs and shapes, in the order of n.Layers. It returns an error that names
 // the layer if the description is not a network: a name missing or used twice, an input that is not an earlier layer, a
-// number or shape that its operation cannot have.
+// number or shape that its operation cannot have, a field that its operation does not use. The last layer may have any
+// shape, so that a part of a network is a network as well; Classes wants logits.
 func (n *Net) Nodes() ([]Node, error) {
 	if len(n.Layers) == 0 {
 		return nil, fmt.Errorf("model: network %q has no layers", n.Name)
@@ -85,19 +86,36 @@ func (n *Net) Nodes() ([]Node, error) {
 		index[l.Name] = i
 		nodes = append(nodes, node)
 	}
-	if last := nodes[len(nodes)-1]; last.Shape.H != 1 || last.Shape.W != 1 {
-		return nil, fmt.Errorf("model: network %q: the last layer %q gives %v, want flat logits", n.Name, last.Name, last.Shape)
-	}
 	return nodes, nil
 }
 
-// Classes returns the number of logits, or an error if n is not a network.
+// Classes returns the number of logits, or an error if n is not a network or its last layer is not flat.
 func (n *Net) Classes() (int, error) {
 	nodes, err := n.Nodes()
 	if err != nil {
 		return 0, err
 	}
-	return nodes[len(nodes)-1].Shape.C, nil
+	last := &nodes[len(nodes)-1]
+	if last.Shape.H != 1 || last.Shape.W != 1 {
+		return 0, fmt.Errorf("model: network %q: the last layer %q gives %v, want flat logits", n.Name, last.Name, last.Shape)
+	}
+	return last.Shape.C, nil
+}
+
+// Consumers returns for each node the indices of the nodes that take its output, in ascending order, once for each time they
+// take it, and the same for the image.
+func Consumers(nodes []Node) (of [][]int, image []int) {
+	of = make([][]int, len(nodes))
+	for i := range nodes {
+		for _, from := range nodes[i].From {
+			if from < 0 {
+				image = append(image, i)
+			} else {
+				of[from] = append(of[from], i)
+			}
+		}
+	}
+	return of, image
 }
 
 func checkShape(s Shape) error {
@@ -122,6 +140,9 @@ func (l *Layer) outShape(in []Shape) (Shape, error) {
 	}
 	if len(in) != want {
 		return Shape{}, fmt.Errorf("%d inputs, want %d", len(in), want)
+	}
+	if err := l.checkUnused(); err != nil {
+		return Shape{}, err
 	}
 	x := in[0]
 	flat := func() error {
@@ -183,6 +204,32 @@ func (l *Layer) outShape(in []Shape) (Shape, error) {
 		return Shape{1, 1, x.Len()}, nil
 	}
 	return Shape{}, fmt.Errorf("unknown op")
+}
+
+// checkUnused returns an error that names a field of l which is set though the layer's Op does not use it.
+func (l *Layer) checkUnused() error {
+	for _, f := range []struct {
+		name string
+		set  bool
+		ops  []Op
+	}{
+		{"out", l.Out != 0, []Op{Conv, Linear, PadChannels, TakeChannels}},
+		{"kernel", l.Kernel != 0, []Op{Conv, AvgPool, MaxPool}},
+		{"stride", l.Stride != 0, []Op{Conv, AvgPool, MaxPool}},
+		{"pad", l.Pad != 0, []Op{Conv}},
+		{"groups", l.Groups != 0, []Op{Conv}},
+		{"weight_quant", l.WeightQuant != RealWeight, []Op{Conv}},
+		{"input_quant", l.InputQuant != RealInput, []Op{Conv}},
+		{"alpha", l.Alpha, []Op{Conv}},
+		{"init", l.Init != DefaultInit, []Op{Conv, Linear}},
+		{"factor", l.Factor != 0, []Op{Tile}},
+		{"interleave", l.Interleave, []Op{Tile}},
+	} {
+		if f.set && !slices.Contains(f.ops, l.Op) {
+			return fmt.Errorf("%s is set, which only %v uses", f.name, f.ops)
+		}
+	}
+	return nil
 }
 
 func (l *Layer) convShape(x Shape) (Shape, error) {
