@@ -131,8 +131,8 @@ func (f *File) Lookup(name string) (Info, bool) {
 	return f.infos[i], true
 }
 
-// Checksum returns the CRC-32C that the file records for a tensor, as 8 hex digits, or "" if it records none.
-func (f *File) Checksum(name string) string { return f.sums[name] }
+// HasChecksums reports whether the file records checksums, so that whatever is read from it is verified.
+func (f *File) HasChecksums() bool { return f.sums != nil }
 
 // DataOffset returns where in the file the data section starts.
 func (f *File) DataOffset() int64 { return f.data }

@@ -70,6 +70,9 @@ func TestOpenForeignFile(t *testing.T) {
 	if got, err := f.Bytes("e"); err != nil || len(got) != 0 {
 		t.Errorf("Bytes(e) = %v, %v, want none", got, err)
 	}
+	if f.HasChecksums() {
+		t.Error("HasChecksums = true, want false")
+	}
 	for name, want := range map[string]string{
 		"b": `safetensors: x.safetensors: tensor "b": dtype is I32, want F32`,
 		"z": `safetensors: x.safetensors: no tensor "z"`,
