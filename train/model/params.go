@@ -29,6 +29,8 @@ type Tensor struct {
 	Binary bool
 	// Buffer reports that the tensor is not learned.
 	Buffer bool
+
+	fanIn int // LinearBias: the layer's inputs
 }
 
 // Len returns the number of elements.
@@ -70,7 +72,7 @@ func (nd *Node) tensors(layer int) []Tensor {
 	case Linear:
 		return []Tensor{
 			{Name: name("weight"), Shape: []int{nd.Out, c}, Role: Weight, Layer: layer},
-			{Name: name("bias"), Shape: []int{nd.Out}, Role: LinearBias, Layer: layer},
+			{Name: name("bias"), Shape: []int{nd.Out}, Role: LinearBias, Layer: layer, fanIn: c},
 		}
 	case BatchNorm:
 		return []Tensor{
@@ -117,4 +119,13 @@ func (w Weights) Check(n *Net) error {
 		return fmt.Errorf("model: tensor %q does not belong to network %q", extra, n.Name)
 	}
 	return nil
+}
+
+// HasTensors reports whether the layer's operation needs tensors: parameters or buffers.
+func (l *Layer) HasTensors() bool {
+	switch l.Op {
+	case Conv, Linear, BatchNorm, Bias, PReLU:
+		return true
+	}
+	return false
 }
