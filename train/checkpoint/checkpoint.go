@@ -57,6 +57,9 @@ func (c *Checkpoint) validate() error {
 		return fmt.Errorf("classes: %d names, network %q has %d logits", len(c.Classes), c.Net.Name, classes)
 	}
 	in, p := c.Net.Input, c.Preprocess
+	if err := p.Validate(); err != nil {
+		return err
+	}
 	if p.H != in.H || p.W != in.W || p.C != in.C {
 		return fmt.Errorf("preprocess: the picture is %dx%dx%d, the input of network %q is %v", p.H, p.W, p.C, c.Net.Name, in)
 	}

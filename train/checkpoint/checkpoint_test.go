@@ -120,6 +120,8 @@ func TestSaveRefuses(t *testing.T) {
 		{"classes", func(c *checkpoint.Checkpoint) { c.Classes = c.Classes[:1] }, `classes: 1 names, network "tiny" has 2 logits`},
 		{"preprocess", func(c *checkpoint.Checkpoint) { c.Preprocess.W = 5 },
 			`preprocess: the picture is 4x5x1, the input of network "tiny" is 4x4x1`},
+		{"std", func(c *checkpoint.Checkpoint) { c.Preprocess.Std[0] = 0 },
+			`preprocess: std of channel 0 is 0, want a finite number above 0`},
 		{"loss", func(c *checkpoint.Checkpoint) { c.State.LossSum = math.NaN() }, `state: loss_sum is NaN, want 0 or more`},
 		{"epoch", func(c *checkpoint.Checkpoint) { c.State.Epoch = -1 }, `state: epoch is -1, want 0 or more`},
 		{"correct", func(c *checkpoint.Checkpoint) { c.State.Correct = 8 }, `state: 8 images are correct, only 7 were seen`},
