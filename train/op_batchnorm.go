@@ -1,0 +1,197 @@
+package train
+
+import (
+	"math"
+
+	"github.com/bnntool/bnntool/internal/kernel"
+)
+
+// Batch norm's constants, PyTorch's defaults.
+const (
+	batchNormEps      = 1e-5
+	batchNormMomentum = 0.1
+)
+
+// batchNorm normalises channels, also of the copies that a channel tile in front of it makes, without making them: the
+// statistics are those of the n computed maps, gamma and delta belong to each of the factor·n copies.
+//
+//	yhat_i = (x_i - mean_i) / √(var_i + eps)             i = 0..n-1
+//	y_j    = gamma_j·yhat_i + delta_j                    j = 0..factor·n-1, i = j mod n (or j / factor)
+//
+// Inputs: x [B,H,W,n], gamma and delta [factor·n]. In training mean and var are the batch's (var biased) and the running
+// ones, [factor·n], take up a tenth of them (var unbiased); otherwise the running ones are used.
+type batchNorm struct {
+	m           *machine
+	n, factor   int
+	interleave  bool
+	training    bool
+	mean, vari  []float32 // running statistics, updated in place
+	x, y        []float32
+	gamma       []float32
+	dx, dy      []float32
+	scale, bias []float32 // y_j = scale_j·x_i + bias_j
+	mu, istd    []float64 // by copy j
+	sums        []float64 // by chunk: two sums for each channel or copy
+	gradA       []float32 // dx_i = Σ scale_j·dy_j + gradA_i + gradB_i·x_i
+	gradB       []float32
+	stats       func(worker, chunk int)
+	apply       func(worker, chunk int)
+	reduce      func(worker, chunk int)
+	spread      func(worker, chunk int)
+}
+
+func newBatchNorm(m *machine, n, factor int, interleave, training bool, mean, vari []float32) *batchNorm {
+	wide := n * factor
+	o := &batchNorm{m: m, n: n, factor: factor, interleave: interleave, training: training, mean: mean, vari: vari,
+		scale: make([]float32, wide), bias: make([]float32, wide), mu: make([]float64, wide), istd: make([]float64, wide),
+		sums: make([]float64, chunksPerBatch*2*wide), gradA: make([]float32, n), gradB: make([]float32, n)}
+	o.stats, o.apply, o.reduce, o.spread = o.statsChunk, o.applyChunk, o.reduceChunk, o.spreadChunk
+	return o
+}
+
+// source returns the computed channel of copy j.
+func (o *batchNorm) source(j int) int {
+	if o.interleave {
+		return j / o.factor
+	}
+	return j % o.n
+}
+
+func (o *batchNorm) forward(y []float32, in [][]float32) {
+	o.x, o.gamma, o.y = in[0], in[1], y
+	delta := in[2]
+	if o.training {
+		o.m.each(o.stats)
+		o.batchStatistics()
+	} else {
+		for j := range o.mu {
+			o.mu[j], o.istd[j] = float64(o.mean[j]), 1/math.Sqrt(float64(o.vari[j])+batchNormEps)
+		}
+	}
+	for j := range o.scale {
+		s := float64(o.gamma[j]) * o.istd[j]
+		o.scale[j], o.bias[j] = float32(s), float32(float64(delta[j])-o.mu[j]*s)
+	}
+	o.m.each(o.apply)
+}
+
+// batchStatistics turns the chunks' sums into mean and variance, and lets the running ones follow.
+func (o *batchNorm) batchStatistics() {
+	count := float64(o.m.images * len(o.x) / (o.m.capacity * o.n))
+	for j := range o.mu {
+		i := o.source(j)
+		var sum, squares float64
+		for c := range o.m.chunks() {
+			sum += o.sums[2*(c*o.n+i)]
+			squares += o.sums[2*(c*o.n+i)+1]
+		}
+		mu := sum / count
+		biased := max(0, squares/count-mu*mu)
+		o.mu[j], o.istd[j] = mu, 1/math.Sqrt(biased+batchNormEps)
+		unbiased := biased
+		if count > 1 {
+			unbiased *= count / (count - 1)
+		}
+		o.mean[j] = float32((1-batchNormMomentum)*float64(o.mean[j]) + batchNormMomentum*mu)
+		o.vari[j] = float32((1-batchNormMomentum)*float64(o.vari[j]) + batchNormMomentum*unbiased)
+	}
+}
+
+func (o *batchNorm) statsChunk(_, chunk int) {
+	lo, hi := o.m.span(chunk)
+	sums := o.sums[2*chunk*o.n : 2*(chunk+1)*o.n]
+	clear(sums)
+	x := o.m.rows(o.x, lo, hi)
+	for p := 0; p < len(x); p += o.n {
+		for i, v := range x[p : p+o.n] {
+			f := float64(v)
+			sums[2*i] += f
+			sums[2*i+1] += f * f
+		}
+	}
+}
+
+func (o *batchNorm) applyChunk(_, chunk int) {
+	lo, hi := o.m.span(chunk)
+	kernel.Affine(o.m.rows(o.y, lo, hi), o.m.rows(o.x, lo, hi), o.scale, o.bias, o.factor, o.interleave)
+}
+
+// backward is, with S1 and S2 the sums over the batch of dy_j and of dy_j·yhat_i,
+//
+//	dgamma_j = S2_j,  ddelta_j = S1_j
+//	dx_i     = istd_i·(Σ_j gamma_j·dy_j - mean(Σ_j gamma_j·dy_j) - yhat_i·mean(Σ_j gamma_j·dy_j·yhat_i))
+//
+// over the copies j of i; without batch statistics dx_i is the first term alone.
+func (o *batchNorm) backward(dx [][]float32, dy []float32, in [][]float32, _ []float32) {
+	o.x, o.gamma, o.dx, o.dy = in[0], in[1], dx[0], dy
+	o.m.each(o.reduce)
+	count := float64(o.m.images * len(o.x) / (o.m.capacity * o.n))
+	clear(o.gradA)
+	clear(o.gradB)
+	wide := o.n * o.factor
+	for j := range wide {
+		var s1, s2 float64
+		for c := range o.m.chunks() {
+			s1 += o.sums[2*(c*wide+j)]
+			s2 += o.sums[2*(c*wide+j)+1]
+		}
+		s2 = (s2 - o.mu[j]*s1) * o.istd[j] // Σ dy·x -> Σ dy·yhat
+		dx[1][j], dx[2][j] = float32(s2), float32(s1)
+		if o.training {
+			i, g := o.source(j), float64(o.gamma[j])*o.istd[j]/count
+			o.gradB[i] -= float32(g * s2 * o.istd[j])
+			o.gradA[i] -= float32(g * (s1 - s2*o.istd[j]*o.mu[j]))
+		}
+	}
+	o.m.each(o.spread)
+}
+
+func (o *batchNorm) reduceChunk(_, chunk int) {
+	lo, hi := o.m.span(chunk)
+	wide := o.n * o.factor
+	sums := o.sums[2*chunk*wide : 2*(chunk+1)*wide]
+	clear(sums)
+	x, dy := o.m.rows(o.x, lo, hi), o.m.rows(o.dy, lo, hi)
+	for p := 0; p*o.n < len(x); p++ {
+		in, g := x[p*o.n:(p+1)*o.n], dy[p*wide:(p+1)*wide]
+		if o.interleave {
+			for j, v := range g {
+				sums[2*j] += float64(v)
+				sums[2*j+1] += float64(v) * float64(in[j/o.factor])
+			}
+			continue
+		}
+		for r := 0; r < wide; r += o.n {
+			s := sums[2*r : 2*(r+o.n)]
+			for i, v := range g[r : r+o.n] {
+				f := float64(v)
+				s[2*i] += f
+				s[2*i+1] += f * float64(in[i])
+			}
+		}
+	}
+}
+
+func (o *batchNorm) spreadChunk(_, chunk int) {
+	lo, hi := o.m.span(chunk)
+	wide := o.n * o.factor
+	x, dx, dy := o.m.rows(o.x, lo, hi), o.m.rows(o.dx, lo, hi), o.m.rows(o.dy, lo, hi)
+	for p := 0; p*o.n < len(x); p++ {
+		in, out, g := x[p*o.n:(p+1)*o.n], dx[p*o.n:(p+1)*o.n], dy[p*wide:(p+1)*wide]
+		for i, v := range in {
+			out[i] = o.gradA[i] + o.gradB[i]*v
+		}
+		if o.interleave {
+			for j, v := range g {
+				out[j/o.factor] += o.scale[j] * v
+			}
+			continue
+		}
+		for r := 0; r < wide; r += o.n {
+			s := o.scale[r : r+o.n]
+			for i, v := range g[r : r+o.n] {
+				out[i] += s[i] * v
+			}
+		}
+	}
+}
