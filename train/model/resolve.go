@@ -3,6 +3,9 @@ package model
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // MaxElements bounds the elements of one feature map, and the elements of one tensor of parameters. A
@@ -31,6 +34,9 @@ type Node struct {
 // number or shape that its operation cannot have, a field that its operation does not use. The last layer may have any
 // shape, so that a part of a network is a network as well; Classes wants logits.
 func (n *Net) Nodes() ([]Node, error) {
+	if !printable(n.Name) {
+		return nil, fmt.Errorf("model: the network's name %q has characters that cannot be printed", n.Name)
+	}
 	if len(n.Layers) == 0 {
 		return nil, fmt.Errorf("model: network %q has no layers", n.Name)
 	}
@@ -51,6 +57,9 @@ func (n *Net) Nodes() ([]Node, error) {
 		}
 		if l.Name == "" || l.Name == ImageInput {
 			return nil, fail("the name must be neither empty nor %q", ImageInput)
+		}
+		if !printable(l.Name) {
+			return nil, fail("the name has characters that cannot be printed")
 		}
 		if j, dup := index[l.Name]; dup {
 			return nil, fail("layer %d has the same name", j)
@@ -77,6 +86,9 @@ func (n *Net) Nodes() ([]Node, error) {
 		}
 		shape, err := l.outShape(node.In)
 		if err == nil {
+			err = l.checkUnused()
+		}
+		if err == nil {
 			err = checkShape(shape)
 		}
 		if err != nil {
@@ -87,6 +99,11 @@ func (n *Net) Nodes() ([]Node, error) {
 		nodes = append(nodes, node)
 	}
 	return nodes, nil
+}
+
+// printable reports whether a name can stand in a table, a message and a tensor's name.
+func printable(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
 }
 
 // Classes returns the number of logits, or an error if n is not a network or its last layer is not flat.
@@ -140,9 +157,6 @@ func (l *Layer) outShape(in []Shape) (Shape, error) {
 	}
 	if len(in) != want {
 		return Shape{}, fmt.Errorf("%d inputs, want %d", len(in), want)
-	}
-	if err := l.checkUnused(); err != nil {
-		return Shape{}, err
 	}
 	x := in[0]
 	flat := func() error {
