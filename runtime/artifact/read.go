@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -78,8 +79,39 @@ func decodeMetadata(meta map[string]string) (*Model, map[string]entry, error) {
 		Source: d.Source, Ops: d.Ops}, entries, nil
 }
 
+// maxText bounds each JSON text of the metadata, of which MaxOps operations need a third.
+const maxText = 1 << 24
+
+// opList is a model's operations in JSON. It stops decoding at one too many, since an operation of 3 bytes in a file
+// takes a hundred times as much memory.
+type opList []Op
+
+// UnmarshalJSON decodes an array of at most MaxOps operations without unknown fields.
+func (l *opList) UnmarshalJSON(text []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+		return errors.New("ops are not an array")
+	}
+	*l = nil
+	for dec.More() {
+		if len(*l) == MaxOps {
+			return fmt.Errorf("more than %d operations", MaxOps)
+		}
+		var o Op
+		if err := dec.Decode(&o); err != nil {
+			return err
+		}
+		*l = append(*l, o)
+	}
+	return nil
+}
+
 // decodeJSON decodes text, one JSON value without unknown fields, into dst.
 func decodeJSON(text string, dst any) error {
+	if len(text) > maxText {
+		return fmt.Errorf("%d bytes, at most %d are allowed", len(text), maxText)
+	}
 	dec := json.NewDecoder(strings.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(dst); err != nil {

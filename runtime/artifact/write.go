@@ -36,7 +36,7 @@ type description struct {
 	Classes    []string          `json:"classes"`
 	Preprocess preprocess.Config `json:"preprocess"`
 	Source     map[string]string `json:"source,omitempty"`
-	Ops        []Op              `json:"ops"`
+	Ops        opList            `json:"ops"`
 }
 
 // entry describes a tensor beyond what safetensors says of its stored bytes.
