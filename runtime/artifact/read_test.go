@@ -76,7 +76,7 @@ func TestReadRefuses(t *testing.T) {
 		{"operations of 3 bytes", func(p *parts) { p.meta["model"] = `{"ops":[` + strings.Repeat("{},", 100000) + `{}]}` },
 			`metadata "model": more than 16384 operations`},
 		{"a text of 17 MB", func(p *parts) { p.meta["model"] += strings.Repeat(" ", 1<<24) },
-			`metadata "model": 16779296 bytes, at most 16777216 are allowed`},
+			`metadata "model": 16778734 bytes, at most 16777216 are allowed`},
 		{"two models", func(p *parts) { p.meta["model"] += "{}" }, `metadata "model": more than one JSON value`},
 		{"input of two", func(p *parts) { p.edit("model", "[8,8,1]", "[8,8]") },
 			`metadata "model": input is [8 8], want height, width and channels`},

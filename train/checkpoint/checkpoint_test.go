@@ -141,6 +141,15 @@ func TestSaveRefuses(t *testing.T) {
 	}
 }
 
+func TestSaveRefusesWhatLoadWould(t *testing.T) {
+	c := sample()
+	c.Net.Name = strings.Repeat("x", 5<<20)
+	err := checkpoint.Save(filepath.Join(t.TempDir(), "x.safetensors"), c)
+	if want := "bytes of JSON, at most 4194304 are allowed"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want one with %q", err, want)
+	}
+}
+
 // TestLoadRefuses covers well-formed safetensors files that are not checkpoints.
 func TestLoadRefuses(t *testing.T) {
 	type parts struct {
@@ -171,10 +180,13 @@ func TestLoadRefuses(t *testing.T) {
 			`version "2" is not supported, only "1" is: use the bnntool that wrote the file`},
 		{"unknown metadata", func(p parts) { p.meta["zeta"], p.meta["alpha"] = "", "" }, `metadata "alpha" is unknown`},
 		{"no recipe", func(p parts) { delete(p.meta, "recipe") }, `metadata "recipe" is missing`},
-		{"no net", func(p parts) { delete(p.meta, "net") }, `metadata "net": no JSON`},
-		{"unknown field", func(p parts) { p.meta["net"] = `{"name":"x","colour":1}` }, `metadata "net": json: unknown field "colour"`},
+		{"no net", func(p parts) { delete(p.meta, "net") }, `metadata "net" is missing`},
+		{"unknown field", func(p parts) { p.meta["net"] = `{"name":"x","colour":1}` }, `metadata "net": model: network description, byte 23: json: unknown field "colour"`},
 		{"two values", func(p parts) { p.meta["state"] += "{}" }, `metadata "state": more than one JSON value`},
-		{"null net", func(p parts) { p.meta["net"] = "null" }, `model: network "" has no layers`},
+		{"null net", func(p parts) { p.meta["net"] = "null" }, `metadata "net": model: network "" has no layers`},
+		{"a net of 5 MB", func(p parts) { p.meta["net"] = strings.Repeat(" ", 5<<20) },
+			`metadata "net": 5242880 bytes, at most 4194304 are allowed`},
+		{"no state", func(p parts) { p.meta["state"] = "" }, `metadata "state": no JSON`},
 		{"negative step", func(p parts) { p.meta["state"] = `{"step":-4}` }, `state: step is -4, want 0 or more`},
 		{"another network", func(p parts) {
 			p.meta["net"] = strings.Replace(p.meta["net"], `"fc"`, `"fc2"`, 1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -68,31 +69,34 @@ func decodeMetadata(m map[string]string) (*Checkpoint, error) {
 	if m[versionKey] != formatVersion {
 		return nil, fmt.Errorf("version %q is not supported, only %q is: use the bnntool that wrote the file", m[versionKey], formatVersion)
 	}
-	c := &Checkpoint{Net: new(model.Net), Dataset: m[datasetKey], Recipe: m[recipeKey]}
-	for _, field := range []struct {
-		key string
-		dst any
-	}{
-		{netKey, c.Net}, {preprocessKey, &c.Preprocess}, {classesKey, &c.Classes}, {stateKey, &c.State},
-	} {
-		if err := decodeJSON(m[field.key], field.dst); err != nil {
-			return nil, fmt.Errorf("metadata %q: %w", field.key, err)
-		}
-	}
 	known := []string{formatKey, versionKey, netKey, preprocessKey, classesKey, datasetKey, recipeKey, stateKey}
 	for _, key := range known {
 		if _, ok := m[key]; !ok {
 			return nil, fmt.Errorf("metadata %q is missing", key)
 		}
 	}
-	unknown := ""
-	for key := range m {
-		if !slices.Contains(known, key) && (unknown == "" || key < unknown) {
-			unknown = key
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		if !slices.Contains(known, key) {
+			return nil, fmt.Errorf("metadata %q is unknown", key)
 		}
 	}
-	if unknown != "" {
-		return nil, fmt.Errorf("metadata %q is unknown", unknown)
+	if len(m[netKey]) > maxNetText {
+		return nil, fmt.Errorf("metadata %q: %d bytes, at most %d are allowed", netKey, len(m[netKey]), maxNetText)
+	}
+	net, err := model.Decode([]byte(m[netKey]))
+	if err != nil {
+		return nil, fmt.Errorf("metadata %q: %w", netKey, err)
+	}
+	c := &Checkpoint{Net: net, Dataset: m[datasetKey], Recipe: m[recipeKey]}
+	for _, field := range []struct {
+		key string
+		dst any
+	}{
+		{preprocessKey, &c.Preprocess}, {classesKey, &c.Classes}, {stateKey, &c.State},
+	} {
+		if err := decodeJSON(m[field.key], field.dst); err != nil {
+			return nil, fmt.Errorf("metadata %q: %w", field.key, err)
+		}
 	}
 	return c, nil
 }

@@ -29,6 +29,10 @@ const (
 	stateKey      = "state" // JSON of TrainState
 )
 
+// maxNetText bounds the JSON of the network, which takes many times as much memory when it is decoded. A network has a
+// few hundred bytes for each of its layers.
+const maxNetText = 1 << 22
+
 // Save writes c to path. It is atomic: whatever fails, path holds what it held before. The same c gives the same
 // bytes. The error names the tensor or field of c that cannot be saved.
 func Save(path string, c *Checkpoint) error {
@@ -88,6 +92,9 @@ func (c *Checkpoint) encode() ([]safetensors.Tensor, map[string]string, error) {
 			return nil, nil, fmt.Errorf("%s: %w", key, err)
 		}
 		metadata[key] = string(text)
+	}
+	if n := len(metadata[netKey]); n > maxNetText {
+		return nil, nil, fmt.Errorf("%s: %d bytes of JSON, at most %d are allowed", netKey, n, maxNetText)
 	}
 	return tensors, metadata, nil
 }
