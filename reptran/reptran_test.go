@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/bnntool/bnntool/train/model"
 )
 
@@ -28,7 +30,7 @@ func mustApply(t testing.TB, n *model.Net, c Config) *model.Net {
 }
 
 // layers returns the nodes of n by name.
-func layers(t testing.TB, n *model.Net) map[string]model.Node {
+func layers(t rapid.TB, n *model.Net) map[string]model.Node {
 	t.Helper()
 	nodes, err := n.Nodes()
 	if err != nil {
