@@ -166,14 +166,18 @@ func TestStoredForm(t *testing.T) {
 
 func TestDamageIsDetected(t *testing.T) {
 	b := encode(t, sample())
-	for i := range b {
+	step := 1
+	if testing.Short() {
+		step = 7
+	}
+	for i := 0; i < len(b); i += step {
 		b[i] ^= 1 << (i % 8)
 		if _, err := readFrom(b); err == nil {
 			t.Errorf("bit %d of byte %d can flip unnoticed", i%8, i)
 		}
 		b[i] ^= 1 << (i % 8)
 	}
-	for n := 0; n < len(b); n += 3 {
+	for n := 0; n < len(b); n += 3 * step {
 		if _, err := readFrom(b[:n]); err == nil {
 			t.Errorf("the file cut to %d bytes is read", n)
 		}
@@ -187,6 +191,15 @@ func TestDamageIsDetected(t *testing.T) {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("error %q does not contain %q", err, part)
 		}
+	}
+}
+
+func TestWriteRefusesWhatReadWould(t *testing.T) {
+	m := sample()
+	m.Source["notes"] = strings.Repeat("x", 17<<20)
+	err := artifact.Write(filepath.Join(t.TempDir(), "x.bnn"), m)
+	if want := "bytes of JSON, at most 16777216 are allowed"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want one with %q", err, want)
 	}
 }
 

@@ -87,6 +87,9 @@ func (m *Model) encode() ([]safetensors.Tensor, safetensors.WriteOptions, error)
 	if err != nil {
 		return nil, o, fmt.Errorf("artifact: %w", err)
 	}
+	if n := max(len(model), len(list)); n > maxText {
+		return nil, o, fmt.Errorf("artifact: the description has %d bytes of JSON, at most %d are allowed", n, maxText)
+	}
 	o.Align = align
 	o.Metadata = map[string]string{
 		formatKey: formatName, versionKey: formatVersion, modelKey: string(model), tensorsKey: string(list),
