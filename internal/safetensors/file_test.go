@@ -223,7 +223,7 @@ func TestOpenNamesThePath(t *testing.T) {
 	}
 }
 
-func TestReadsEveryGolden(t *testing.T) {
+func TestGoldenFilesAreRead(t *testing.T) {
 	dir := os.Getenv("BNNTOOL_GOLDEN")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared", "golden")
@@ -236,27 +236,26 @@ func TestReadsEveryGolden(t *testing.T) {
 		t.Skipf("no golden files in %s: set BNNTOOL_GOLDEN to their folder", dir)
 	}
 	for _, path := range paths {
-		f, err := safetensors.Open(path)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		for _, info := range f.Infos() {
-			if _, err := f.Bytes(info.Name); err != nil {
-				t.Error(err)
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			f, err := safetensors.Open(path)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if info.DType != "F32" {
-				continue
+			defer f.Close()
+			for _, info := range f.Infos() {
+				if _, err := f.Bytes(info.Name); err != nil {
+					t.Error(err)
+				}
+				if info.DType != "F32" {
+					continue
+				}
+				if _, err := f.Float32(info.Name); err != nil {
+					t.Error(err)
+				}
 			}
-			if _, err := f.Float32(info.Name); err != nil {
-				t.Error(err)
+			if len(f.Infos()) == 0 || len(f.Metadata()) == 0 {
+				t.Errorf("%d tensors and %d metadata entries, want some", len(f.Infos()), len(f.Metadata()))
 			}
-		}
-		if len(f.Infos()) == 0 || len(f.Metadata()) == 0 {
-			t.Errorf("%s has %d tensors and %d metadata entries, want some", path, len(f.Infos()), len(f.Metadata()))
-		}
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
+		})
 	}
 }
