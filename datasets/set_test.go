@@ -2,9 +2,12 @@ package datasets
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/md5"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -100,6 +103,11 @@ func makeGzip(t testing.TB, data []byte) []byte {
 	}
 	return b.Bytes()
 }
+
+// sumOf returns the md5 of data in hex.
+func sumOf(data []byte) string { return fmt.Sprintf("%x", md5.Sum(data)) }
+
+func newBuffered(data []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(data)) }
 
 // memorySplit returns n pictures of random bytes in memory.
 func memorySplit(n int, p preprocess.Config, seed byte) *Split {
