@@ -17,16 +17,20 @@ import (
 // goldenSGD returns the solver of the goldens: lr 0.1, momentum 0.9, weight decay 1e-4 on every parameter.
 func goldenSGD(t *testing.T, params []*parameter) Solver {
 	t.Helper()
-	sizes := map[string]int{}
-	for _, p := range params {
-		sizes[p.Name()] = len(p.data())
-	}
-	s, err := NewSolver(Config{Optimizer: OptimizerSGD, Momentum: 0.9, WeightDecay: 1e-4}, sizes)
+	s, err := NewSolver(Config{Optimizer: OptimizerSGD, Momentum: 0.9, WeightDecay: 1e-4}, sizesOf(params))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.SetLearnRate(0.1)
 	return s
+}
+
+func sizesOf(params []*parameter) map[string]int {
+	sizes := map[string]int{}
+	for _, p := range params {
+		sizes[p.Name()] = len(p.data())
+	}
+	return sizes
 }
 
 func solverInput(params []*parameter) []G.ValueGrad {
