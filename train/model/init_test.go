@@ -32,6 +32,11 @@ func moments(v []float32) (mean, std float64) {
 }
 
 func TestInitWeights(t *testing.T) {
+	weights := map[string]Weights{
+		"recu-resnet20": mustInit(t, mustNew(t, "recu-resnet20", Options{}), 1),
+		"recu-vggsmall": mustInit(t, mustNew(t, "recu-vggsmall", Options{Width: 32}), 1),
+		"reactnet-a":    mustInit(t, mustNew(t, "reactnet-a", Options{Width: 8}), 1),
+	}
 	for _, tt := range []struct {
 		net, tensor string
 		mean, std   float64
@@ -46,8 +51,8 @@ func TestInitWeights(t *testing.T) {
 		{"recu-resnet20", "bn1.bias", 0, 0, 0, 0},
 		{"recu-resnet20", "bn2.running_mean", 0, 0, 0, 0},
 		{"recu-resnet20", "bn2.running_var", 1, 0, 1, 1},
-		{"recu-vggsmall", "conv0.weight", 0, math.Sqrt(2. / (9 * 128)), -9, 9},
-		{"recu-vggsmall", "conv2.weight", 0, math.Sqrt(2. / (9 * 256)), -9, 9},
+		{"recu-vggsmall", "conv0.weight", 0, math.Sqrt(2. / (9 * 32)), -9, 9},
+		{"recu-vggsmall", "conv2.weight", 0, math.Sqrt(2. / (9 * 64)), -9, 9},
 		{"recu-vggsmall", "fc.weight", 0, 0.01, -9, 9},
 		{"recu-vggsmall", "fc.bias", 0, 0, 0, 0},
 		{"reactnet-a", "feature.1.binary_3x3.weight", 0.0005, 0.001 / math.Sqrt(12), 0, 0.001},
@@ -55,7 +60,7 @@ func TestInitWeights(t *testing.T) {
 		{"reactnet-a", "feature.1.prelu1.weight", 0.25, 0, 0.25, 0.25},
 	} {
 		t.Run(tt.net+"/"+tt.tensor, func(t *testing.T) {
-			v := mustInit(t, mustNew(t, tt.net, Options{}), 1)[tt.tensor]
+			v := weights[tt.net][tt.tensor]
 			mean, std := moments(v)
 			// Four standard errors; the standard deviation's own is smaller than that of the mean.
 			slack := 4*tt.std/math.Sqrt(float64(len(v))) + 1e-9
