@@ -127,8 +127,10 @@ func TestWrongLengthsPanic(t *testing.T) {
 		"PackSigns": func() { PackSigns(make([]uint64, 1), make([]float32, 65), 1, 65) },
 		"BinConv":   func() { BinConv(make([]int32, 1), make([]uint64, g.InWords()), make([]uint64, g.FilterWords()), g) },
 		"Conv":      func() { Conv(make([]float32, g.OutLen()), make([]float32, 1), make([]float32, g.FilterLen()), g) },
-		"Affine":    func() { Affine(make([]float32, 4), make([]float32, 4), make([]float32, 2), make([]float32, 1), 1, false) },
-		"Check":     func() { Geometry{H: 2, W: 2, C: 1, K: 1, Kernel: 3, Stride: 1, Groups: 1}.Check() },
+		"Affine": func() {
+			Affine(make([]float32, 4), make([]float32, 4), make([]float32, 2), make([]float32, 1), 1, false)
+		},
+		"Check": func() { Geometry{H: 2, W: 2, C: 1, K: 1, Kernel: 3, Stride: 1, Groups: 1}.Check() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
