@@ -23,7 +23,7 @@ const partSuffix = ".part"
 const (
 	maxDownload     = 1 << 30          // bytes
 	downloadTries   = 4                // connections in a row that bring nothing
-	downloadStalled = 60 * time.Second // without a byte, after which a connection is given up
+	downloadStalled = 60 * time.Second // fetch.patience
 )
 
 func baseURL(o Options) string {
@@ -45,7 +45,7 @@ func download(ctx context.Context, o Options, name, sum, dst string) error {
 		return err
 	}
 	defer part.Close()
-	f := fetch{o: o, url: baseURL(o) + name, name: name, part: part}
+	f := fetch{o: o, url: baseURL(o) + name, name: name, part: part, patience: downloadStalled}
 	for {
 		kept, err := f.size()
 		if err != nil {
@@ -84,6 +84,7 @@ type fetch struct {
 	o         Options
 	url, name string
 	part      *os.File
+	patience  time.Duration // without a byte, after which a connection is given up
 }
 
 // size returns how many bytes of the file are there.
@@ -136,7 +137,7 @@ func (e *finalError) Unwrap() error { return e.error }
 func (f *fetch) connect(ctx context.Context, have int64) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stalled := time.AfterFunc(downloadStalled, func() { cancel(fmt.Errorf("nothing came for %v", downloadStalled)) })
+	stalled := time.AfterFunc(f.patience, func() { cancel(fmt.Errorf("nothing came for %v", f.patience)) })
 	defer stalled.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url, nil)
 	if err != nil {
@@ -179,7 +180,7 @@ func (f *fetch) connect(ctx context.Context, have int64) error {
 	if err := f.part.Truncate(from); err != nil {
 		return &finalError{err}
 	}
-	return cause(ctx, f.copy(resp.Body, from, total, func() { stalled.Reset(downloadStalled) }))
+	return cause(ctx, f.copy(resp.Body, from, total, func() { stalled.Reset(f.patience) }))
 }
 
 // again drops what is there, so that the next connection starts from the first byte.
@@ -192,11 +193,14 @@ func (f *fetch) again(why error) error {
 
 // copy appends body to the file, which has done bytes, until total bytes are there; alive is called when some came.
 func (f *fetch) copy(body io.Reader, done, total int64, alive func()) error {
-	buf := make([]byte, 1<<18)
-	for {
+	report := func() {
 		if f.o.Progress != nil {
 			f.o.Progress(f.name, done, total)
 		}
+	}
+	report()
+	buf := make([]byte, 1<<18)
+	for {
 		n, err := body.Read(buf)
 		if n > 0 {
 			alive()
@@ -207,6 +211,7 @@ func (f *fetch) copy(body io.Reader, done, total int64, alive func()) error {
 				return &finalError{err}
 			}
 			done += int64(n)
+			report()
 		}
 		if err == io.EOF && total >= 0 && done != total {
 			err = io.ErrUnexpectedEOF
