@@ -2,7 +2,8 @@
 //
 // A golden file is a safetensors file with one case: its configuration as strings in the metadata, inputs, parameters and
 // results as float32 in PyTorch's layouts (maps NCHW, convolution weights OIHW). The folder is the environment
-// variable BNNTOOL_GOLDEN, or ../shared/golden relative to the module's root; tests skip where it does not exist.
+// variable BNNTOOL_GOLDEN, or ../shared/golden relative to the module's root. Where it does not exist the subset in
+// testdata takes its place, and tests of files that the subset lacks skip.
 package golden
 
 import (
@@ -25,17 +26,18 @@ const (
 	After5Tol = 2e-3 // files net_*: after five updates
 )
 
-// Dir returns the folder with the goldens. It skips the test if the folder does not exist.
-func Dir(t testing.TB) string {
+// Dir returns the folder with the goldens, or that of the subset if there is none, and says so in the test's log.
+func Dir(t testing.TB) (dir string, subset bool) {
 	t.Helper()
-	dir := os.Getenv("BNNTOOL_GOLDEN")
+	dir = os.Getenv("BNNTOOL_GOLDEN")
 	if dir == "" {
 		dir = filepath.Join(moduleRoot(t), "..", "shared", "golden")
 	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		t.Skipf("no golden tensors: %s is not a folder (BNNTOOL_GOLDEN names it)", dir)
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return dir, false
 	}
-	return dir
+	t.Logf("%s is not a folder (BNNTOOL_GOLDEN names it): using the subset in testdata", dir)
+	return filepath.Join(moduleRoot(t), "internal", "golden", "testdata"), true
 }
 
 func moduleRoot(t testing.TB) string {
@@ -56,16 +58,20 @@ func moduleRoot(t testing.TB) string {
 	}
 }
 
-// Glob returns the files of the goldens' folder bnn whose base names match the pattern, in alphabetical order. No match is a
-// failure: the pattern is wrong or the folder damaged.
+// Glob returns the files of the goldens' folder bnn whose base names match the pattern, in alphabetical order. If there is
+// none, that is a failure (the pattern is wrong or the folder damaged), or with the subset a skip.
 func Glob(t testing.TB, pattern string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(Dir(t), "bnn", pattern))
+	dir, subset := Dir(t)
+	files, err := filepath.Glob(filepath.Join(dir, "bnn", pattern))
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(files) == 0 && subset {
+		t.Skipf("the subset in testdata has no file %s", pattern)
+	}
 	if len(files) == 0 {
-		t.Fatalf("golden: no file %s in %s", pattern, filepath.Join(Dir(t), "bnn"))
+		t.Fatalf("golden: no file %s in %s", pattern, filepath.Join(dir, "bnn"))
 	}
 	return files
 }
