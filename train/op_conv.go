@@ -76,7 +76,8 @@ type convGrad struct {
 	dw                  []float32   // [K,C/G,R,S]
 	hwiSum              []float32   // dw as [K,R,S,C/G]
 	alphaSums           []float64   // by chunk and filter
-	scratch             [][]float32 // by worker
+	inputScratch        [][]float32 // by worker
+	filterScratch       [][]float32 // by worker
 	scaled              [][]float32 // by worker: dy·alpha of one image
 	sum                 func(worker, filter int)
 }
@@ -104,7 +105,8 @@ func (o *convGrad) allocate() {
 	g := o.g
 	o.wt, o.hwiSum = make([]float32, g.FilterLen()), make([]float32, g.FilterLen())
 	o.alphaSums = make([]float64, chunksPerBatch*g.K)
-	o.scratch = o.m.workers.perWorker(max(kernel.GradFiltersScratch(g), g.Kernel*g.Kernel*g.K))
+	o.inputScratch = o.m.workers.perWorker(kernel.GradInputScratch(g))
+	o.filterScratch = o.m.workers.perWorker(kernel.GradFiltersScratch(g))
 	if o.hasAlpha {
 		o.scaled = o.m.workers.perWorker(g.OutLen())
 	}
@@ -149,9 +151,9 @@ func (o *convGrad) image(worker, chunk, i int, x []float32) {
 		dy = scaled
 	}
 	n := o.g.FilterLen()
-	kernel.ConvGradFilters(o.m.partial[chunk*n:(chunk+1)*n], dy, x, o.scratch[worker], o.g)
+	kernel.ConvGradFilters(o.m.partial[chunk*n:(chunk+1)*n], dy, x, o.filterScratch[worker], o.g)
 	if o.dx != nil {
-		kernel.ConvGradInput(o.m.rows(o.dx, i, i+1), dy, o.wt, o.scratch[worker], o.g)
+		kernel.ConvGradInput(o.m.rows(o.dx, i, i+1), dy, o.wt, o.inputScratch[worker], o.g)
 	}
 }
 

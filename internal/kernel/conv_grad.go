@@ -1,10 +1,15 @@
 package kernel
 
-// FiltersForGradInput reorders filters from PyTorch's [K,C/G,R,S] to [C,R,S,K/G], the order that ConvGradInput
-// reads: for input channel c of group q, entry [c,r,s,j] is the weight of filter q·K/G+j.
+// FiltersForGradInput reorders filters from PyTorch's [K,C/G,R,S] to the order that ConvGradInput reads, which
+// depends on the tier: in plain Go [C,R,S,K/G], where for input channel c of group q entry [c,r,s,j] is the weight of
+// filter q·K/G+j.
 func FiltersForGradInput(dst, src []float32, g Geometry) {
 	checkLen("FiltersForGradInput", "dst", len(dst), g.FilterLen())
 	checkLen("FiltersForGradInput", "src", len(src), g.FilterLen())
+	if tilesInput(g) {
+		flipFilters(dst, src, g)
+		return
+	}
 	gc, gk, rs := g.GroupC(), g.K/g.Groups, g.Kernel*g.Kernel
 	for k := range g.K {
 		for i := range gc {
@@ -16,12 +21,23 @@ func FiltersForGradInput(dst, src []float32, g Geometry) {
 	}
 }
 
+// GradInputScratch returns the elements that ConvGradInput needs as scratch.
+func GradInputScratch(g Geometry) int {
+	h, w := paddedOut(g)
+	return max(h*w*g.K, g.Kernel*g.Kernel*g.K)
+}
+
 // ConvGradInput writes to dx, [H,W,C], the gradient of Conv by its input, for the gradient dy, [OutH,OutW,K], of its
-// result and the filters wt, [C,R,S,K/G] (see FiltersForGradInput). scratch has at least Kernel²·K elements.
+// result and the filters wt of FiltersForGradInput. scratch has GradInputScratch elements; it is zero at first and then
+// belongs to this function and this geometry.
 func ConvGradInput(dx, dy, wt, scratch []float32, g Geometry) {
 	checkLen("ConvGradInput", "dx", len(dx), g.InLen())
 	checkLen("ConvGradInput", "dy", len(dy), g.OutLen())
 	checkLen("ConvGradInput", "wt", len(wt), g.FilterLen())
+	if tilesInput(g) {
+		convGradInputTiled(dx, dy, wt, scratch, g)
+		return
+	}
 	if g.Stride == 1 && g.Groups == 1 {
 		convGradInputDense(dx, dy, wt, scratch, g)
 		return
@@ -112,14 +128,21 @@ func dot(a, b []float32) float32 {
 }
 
 // GradFiltersScratch returns the elements that ConvGradFilters needs as scratch.
-func GradFiltersScratch(g Geometry) int { return 4 * g.Kernel * g.Kernel * g.C }
+func GradFiltersScratch(g Geometry) int {
+	return max(4*g.Kernel*g.Kernel*g.C, (g.H+2*g.Pad)*(g.W+2*g.Pad)*g.C)
+}
 
 // ConvGradFilters adds to dw, [K,R,S,C/G], the gradient of Conv by its filters, for the input x, [H,W,C], and the
-// gradient dy, [OutH,OutW,K], of its result. scratch has at least GradFiltersScratch elements.
+// gradient dy, [OutH,OutW,K], of its result. scratch has GradFiltersScratch elements; it is zero at first and then belongs
+// to this function and this geometry.
 func ConvGradFilters(dw, dy, x, scratch []float32, g Geometry) {
 	checkLen("ConvGradFilters", "dw", len(dw), g.FilterLen())
 	checkLen("ConvGradFilters", "dy", len(dy), g.OutLen())
 	checkLen("ConvGradFilters", "x", len(x), g.InLen())
+	if tilesFilters(g) {
+		convGradFiltersTiled(dw, dy, x, scratch, g)
+		return
+	}
 	if g.Groups != 1 {
 		convGradFiltersGrouped(dw, dy, x, g)
 		return

@@ -10,6 +10,13 @@ import (
 // geometries straddle the edges that a convolution can get wrong: borders, strides, one and several words of channels,
 // filters that are not a multiple of the block, groups.
 var geometries = []Geometry{
+	{H: 9, W: 17, C: 16, K: 8, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 8, W: 8, C: 32, K: 12, Kernel: 3, Stride: 2, Pad: 1, Groups: 1},
+	{H: 7, W: 7, C: 48, K: 20, Kernel: 3, Stride: 2, Pad: 1, Groups: 1},
+	{H: 5, W: 6, C: 8, K: 4, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 5, W: 9, C: 80, K: 4, Kernel: 1, Stride: 1, Groups: 1},
+	{H: 5, W: 9, C: 24, K: 8, Kernel: 1, Stride: 2, Groups: 1},
+	{H: 6, W: 5, C: 16, K: 3, Kernel: 2, Stride: 1, Pad: 0, Groups: 1},
 	{H: 1, W: 1, C: 1, K: 1, Kernel: 1, Stride: 1, Groups: 1},
 	{H: 3, W: 3, C: 3, K: 5, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
 	{H: 1, W: 7, C: 16, K: 4, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
@@ -102,7 +109,22 @@ func near(t *testing.T, what string, got []float32, want []float64) {
 	}
 }
 
+// eachTier runs a test on every tier of the machine.
+func eachTier(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	before := active
+	defer func() { active = before }()
+	for _, tier := range available {
+		active = tier
+		t.Run(tier.name, test)
+	}
+}
+
 func TestConvAndGradients(t *testing.T) {
+	eachTier(t, testConvAndGradients)
+}
+
+func testConvAndGradients(t *testing.T) {
 	for _, g := range geometries {
 		t.Run(g.name(), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(3, 4))
@@ -123,7 +145,7 @@ func TestConvAndGradients(t *testing.T) {
 			wt := make([]float32, g.FilterLen())
 			FiltersForGradInput(wt, w, g)
 			dx := make([]float32, g.InLen())
-			ConvGradInput(dx, dy, wt, make([]float32, g.Kernel*g.Kernel*g.K), g)
+			ConvGradInput(dx, dy, wt, make([]float32, GradInputScratch(g)), g)
 			near(t, "dx", dx, wantX)
 
 			dw, back := make([]float32, g.FilterLen()), make([]float32, g.FilterLen())
@@ -189,7 +211,7 @@ func BenchmarkConvGrad(b *testing.B) {
 	} {
 		rng := rand.New(rand.NewPCG(7, 8))
 		x, dy, w := normals(rng, g.InLen()), normals(rng, g.OutLen()), normals(rng, g.FilterLen())
-		dx, scratch := make([]float32, g.InLen()), make([]float32, max(GradFiltersScratch(g), 9*g.K))
+		dx, scratch, scratch2 := make([]float32, g.InLen()), make([]float32, GradInputScratch(g)), make([]float32, GradFiltersScratch(g))
 		b.Run("input/"+g.name(), func(b *testing.B) {
 			b.SetBytes(int64(4 * (len(dx) + len(dy))))
 			for b.Loop() {
@@ -199,7 +221,7 @@ func BenchmarkConvGrad(b *testing.B) {
 		b.Run("filters/"+g.name(), func(b *testing.B) {
 			b.SetBytes(int64(4 * (len(x) + len(dy))))
 			for b.Loop() {
-				ConvGradFilters(w, dy, x, scratch, g)
+				ConvGradFilters(w, dy, x, scratch2, g)
 			}
 		})
 	}

@@ -1,0 +1,28 @@
+// Command gen writes the assembly of the kernel backends. It is a module of its own, so that the assembler library
+// stays out of the product's dependencies:
+//
+//	go run . -tier avx512 -out ../avx512/kernels_amd64.s -stubs ../avx512/stubs_amd64.go
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	name := flag.String("tier", "", "avx2 or avx512")
+	// avo defines -out, -stubs and -pkg itself.
+	flag.Parse()
+	tier, ok := tiers[*name]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "gen: unknown tier %q\n", *name)
+		os.Exit(2)
+	}
+	ConstraintExpr("amd64,!purego")
+	tier.conv()
+	tier.grad()
+	Generate()
+}
