@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"image"
 	"image/color"
 	"image/jpeg"
 	"image/png"
 	"io"
+	"math/bits"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -54,6 +57,54 @@ func TestDecode(t *testing.T) {
 	}
 	if got := img.Bounds().Size(); got != image.Pt(20, 12) {
 		t.Errorf("the JPEG has %v pixels, want (20,12)", got)
+	}
+}
+
+// cmykJPEG returns a JPEG of 8x8 equal pixels as Adobe's programs write them: four components, stored inverted. Each
+// is one block of a DC coefficient only, whose quantiser of 8 makes it the component less 128.
+func cmykJPEG(c, m, y, k byte) []byte {
+	b := []byte("\xff\xd8\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00")
+	b = append(b, "\xff\xdb\x00\x43\x00"...) // one table of 64 quantisers
+	b = append(b, bytes.Repeat([]byte{8}, 64)...)
+	b = append(b, "\xff\xc0\x00\x14\x08\x00\x08\x00\x08\x04\x01\x11\x00\x02\x11\x00\x03\x11\x00\x04\x11\x00"...)
+	// DC: the sizes 0..8 have the codes 0000..1000. AC: end of block has the code 0.
+	b = append(b, "\xff\xc4\x00\x1c\x00\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x02\x03\x04\x05\x06\x07\x08"...)
+	b = append(b, "\xff\xc4\x00\x14\x10\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
+	b = append(b, "\xff\xda\x00\x0e\x04\x01\x00\x02\x00\x03\x00\x04\x00\x00\x3f\x00"...)
+	code := ""
+	for _, v := range []byte{c, m, y, k} {
+		diff := 255 - int(v) - 128 // to the block before of the same component, of which there is none
+		size := bits.Len(uint(max(diff, -diff)))
+		if diff < 0 {
+			diff += 1<<size - 1
+		}
+		code += fmt.Sprintf("%04b", size)
+		if size > 0 {
+			code += fmt.Sprintf("%0*b", size, diff)
+		}
+		code += "0"
+	}
+	for code += "1111111"; len(code) >= 8; code = code[8:] {
+		v, _ := strconv.ParseUint(code[:8], 2, 8)
+		if b = append(b, byte(v)); v == 0xff {
+			b = append(b, 0)
+		}
+	}
+	return append(b, "\xff\xd9"...)
+}
+
+func TestDecodeCMYK(t *testing.T) {
+	for _, tt := range []struct{ c, m, y, k byte }{{0, 0, 0, 0}, {0, 0, 0, 255}, {255, 0, 0, 0}, {10, 100, 200, 50}, {3, 2, 1, 77}} {
+		img, err := Decode(bytes.NewReader(cmykJPEG(tt.c, tt.m, tt.y, tt.k)))
+		if err != nil {
+			t.Fatalf("%+v: %v", tt, err)
+		}
+		got := pixels(t, config(8, 8, 3), img)[:3]
+		for i, ink := range []byte{tt.c, tt.m, tt.y} {
+			if want := (255 - int(ink)) * (255 - int(tt.k)) / 255; int(got[i]) < want-1 || int(got[i]) > want+1 {
+				t.Errorf("%+v: channel %d is %d, want %d", tt, i, got[i], want)
+			}
+		}
 	}
 }
 
