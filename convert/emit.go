@@ -111,7 +111,7 @@ func (n *node) bytes(m *artifact.Model) int64 {
 	total := 0
 	for _, suffix := range []string{".weight", ".scale", ".bias", ".slope", ".threshold", ".flip"} {
 		t := m.Tensors[n.op.Name+suffix]
-		total += 4*len(t.Float32) + 4*len(t.Int32) + 8*len(t.Words)
+		total += t.Bytes()
 	}
 	return int64(total)
 }

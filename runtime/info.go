@@ -51,7 +51,7 @@ func opBytes(m *artifact.Model, op *artifact.Op) int64 {
 	n := 0
 	for _, name := range []string{op.Weights, op.Scale, op.Bias, op.Threshold, op.Flip, op.Slope} {
 		t := m.Tensors[name] // the zero Tensor for no name
-		n += 4*len(t.Float32) + 4*len(t.Int32) + 8*len(t.Words)
+		n += t.Bytes()
 	}
 	return int64(n)
 }

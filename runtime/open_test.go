@@ -3,6 +3,8 @@ package runtime_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,8 +75,8 @@ func TestOpenDamaged(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := runtime.Open(path, runtime.Options{}); !os.IsNotExist(err) && !strings.Contains(err.Error(), "no such file") {
-		t.Errorf("missing file: error is %v", err)
+	if _, err := runtime.Open(path, runtime.Options{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing file: error is %v, want fs.ErrNotExist", err)
 	}
 }
 
