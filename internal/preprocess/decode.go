@@ -62,7 +62,7 @@ func Decode(r io.Reader) (image.Image, error) {
 	if c.Width < 1 || c.Height < 1 || c.Height > MaxPixels/c.Width {
 		return nil, fmt.Errorf("preprocess: %s of %dx%d pixels, want 1 to %d pixels", kind, c.Width, c.Height, MaxPixels)
 	}
-	if most := mostPixels(kind, data); c.Width*c.Height > most {
+	if most := mostPixels(kind, data); int64(c.Width)*int64(c.Height) > most {
 		return nil, fmt.Errorf("preprocess: damaged %s: %dx%d pixels in %d bytes, of which %d pixels at most can come",
 			kind, c.Width, c.Height, len(data), most)
 	}
@@ -74,12 +74,12 @@ func Decode(r io.Reader) (image.Image, error) {
 }
 
 // mostPixels returns how many pixels a file of the kind, with a valid header, can hold.
-func mostPixels(kind string, data []byte) int {
+func mostPixels(kind string, data []byte) int64 {
 	if kind == "JPEG" {
-		return len(data) * jpegPixelsPerByte
+		return int64(len(data)) * jpegPixelsPerByte
 	}
 	// The header follows the magic: length, "IHDR", width, height, then bits of a sample and the kind of colour.
-	bits := int(data[24])
+	bits := int64(data[24])
 	switch data[25] {
 	case 2: // RGB
 		bits *= 3
@@ -88,5 +88,5 @@ func mostPixels(kind string, data []byte) int {
 	case 6: // RGB and alpha
 		bits *= 4
 	}
-	return len(data) * pngBytesPerByte * 8 / bits
+	return int64(len(data)) * pngBytesPerByte * 8 / bits
 }

@@ -13,8 +13,8 @@ import (
 // H×W; that is to resize the shorter side to fit and cut the rest off, without ever computing the rest.
 //
 // The resampling is x/image/draw's BiLinear: a triangle filter as wide as the reduction (so it is antialiased), which
-// is what torchvision's Resize does by default. CatmullRom is sharper, but overshoots at edges, and the networks
-// compared with were trained and measured with the former.
+// is what torchvision's Resize does by default. CatmullRom is sharper, but overshoots at edges and is not what published
+// networks were trained with.
 //
 // Three channels are RGB. One channel is the luminance of RGB, (19595·R + 38470·G + 7471·B + 32768) >> 16, as Pillow's
 // convert("L") computes it; grey stays itself. It returns an error if img has no pixels and panics if len(dst) is not H·W·C.
