@@ -1,0 +1,35 @@
+//go:build device
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+// commands returns the commands of this build.
+func (e *env) commands() []*cli.Command {
+	return []*cli.Command{e.evalCommand(), e.predictCommand(), e.inspectCommand(), e.versionCommand()}
+}
+
+// openCheckpoint refuses: a checkpoint needs what this build leaves out.
+func openCheckpoint(path string, _ int) (*classifier, error) {
+	return nil, notInThisBuild(path)
+}
+
+// inspectNamed knows no names: recipes and networks are not part of this build.
+func (e *env) inspectNamed(string, inspectFlags) (bool, error) { return false, nil }
+
+// inspectCheckpoint refuses.
+func (e *env) inspectCheckpoint(path string, _ inspectFlags) error { return notInThisBuild(path) }
+
+// unknownThing is the error for a file that does not exist.
+func unknownThing(what string) error { return fmt.Errorf("%s: there is no such file", what) }
+
+func notInThisBuild(what string) error {
+	return fmt.Errorf("%s is no artifact, and this bnntool is built for a device: it takes artifacts only", what)
+}
+
+// excerpt returns nothing: no error of this build is about a place in a text.
+func excerpt(error) string { return "" }

@@ -1,0 +1,26 @@
+//go:build !device
+
+package main
+
+import (
+	"errors"
+
+	"github.com/bnntool/bnntool/configs"
+	"github.com/urfave/cli/v2"
+)
+
+// commands returns the commands of this build.
+func (e *env) commands() []*cli.Command {
+	return []*cli.Command{
+		e.trainCommand(), e.evalCommand(), e.convertCommand(), e.predictCommand(), e.inspectCommand(), e.recipesCommand(), e.versionCommand(),
+	}
+}
+
+// excerpt returns the lines of a recipe around the place that err is about, if it is about one.
+func excerpt(err error) string {
+	var at *configs.Error
+	if errors.As(err, &at) {
+		return at.Excerpt
+	}
+	return ""
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bnntool/bnntool/internal/safetensors"
+)
+
+// What the metadata key "format" says of the program's files.
+const (
+	checkpointFormat = "bnntool.checkpoint"
+	artifactFormat   = "bnntool.artifact"
+)
+
+// fileFormat returns which of the program's files path is. Its tensors are not read.
+func fileFormat(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if info.IsDir() {
+		if _, err := os.Stat(filepath.Join(path, "best.safetensors")); err == nil {
+			return "", fmt.Errorf("%s is a run folder: name a file in it, as in %s", path, filepath.Join(path, "best.safetensors"))
+		}
+		return "", fmt.Errorf("%s is a folder: name a checkpoint or an artifact", path)
+	}
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	switch format := f.Metadata()["format"]; format {
+	case checkpointFormat, artifactFormat:
+		return format, nil
+	default:
+		return "", fmt.Errorf("%s: neither a checkpoint nor an artifact: its metadata \"format\" is %q, want %q or %q",
+			path, format, checkpointFormat, artifactFormat)
+	}
+}
+
+// value returns s as the value of a key=value pair: quoted if it would not end at a space.
+func value(s string) string {
+	if strings.ContainsAny(s, " \t\n\"'=") {
+		return fmt.Sprintf("%q", s)
+	}
+	return s
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// flagsFirst returns args with the flags of the command before its arguments. The flag parser stops at the first
+// argument; people do not. What follows "--" are arguments. A flag that the command does not have keeps its place among
+// the flags, for the parser to refuse.
+func flagsFirst(app *cli.App, args []string) []string {
+	at, command := findCommand(app, args)
+	if command == nil {
+		return args
+	}
+	var flags, arguments []string
+	for rest := args[at+1:]; len(rest) > 0; rest = rest[1:] {
+		a := rest[0]
+		if a == "--" {
+			arguments = append(arguments, rest[1:]...)
+			break
+		}
+		if len(a) < 2 || a[0] != '-' {
+			arguments = append(arguments, a)
+			continue
+		}
+		flags = append(flags, a)
+		name, _, hasValue := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(a, "-"), "-"), "=")
+		if !hasValue && takesValue(command, name) && len(rest) > 1 {
+			flags = append(flags, rest[1])
+			rest = rest[1:]
+		}
+	}
+	sorted := append([]string{}, args[:at+1]...)
+	sorted = append(sorted, flags...)
+	if len(arguments) > 0 {
+		sorted = append(sorted, "--")
+	}
+	return append(sorted, arguments...)
+}
+
+// findCommand returns the command that args name, and where; nil if they name none.
+func findCommand(app *cli.App, args []string) (int, *cli.Command) {
+	for i := 1; i < len(args); i++ {
+		if !strings.HasPrefix(args[i], "-") {
+			for _, c := range app.Commands {
+				if c.HasName(args[i]) {
+					return i, c
+				}
+			}
+			return i, nil
+		}
+	}
+	return 0, nil
+}
+
+// takesValue reports whether the command has a flag of that name that is followed by a value.
+func takesValue(c *cli.Command, name string) bool {
+	for _, f := range c.Flags {
+		for _, n := range f.Names() {
+			if n == name {
+				d, ok := f.(cli.DocGenerationFlag)
+				return ok && d.TakesValue()
+			}
+		}
+	}
+	return false
+}

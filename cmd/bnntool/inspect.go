@@ -1,0 +1,195 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/bnntool/bnntool/runtime"
+	"github.com/bnntool/bnntool/runtime/artifact"
+	"github.com/urfave/cli/v2"
+)
+
+// inspectFlags are the flags of inspect.
+type inspectFlags struct {
+	beta int // 0: as it is
+	json bool
+}
+
+func (e *env) inspectCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "inspect",
+		Usage:     "layers, parameters, operations and bytes of a recipe, checkpoint, artifact or network",
+		ArgsUsage: "FILE|RECIPE|NETWORK",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "beta", Usage: "replicate a recipe's network, or a network, by this factor"},
+			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
+		},
+		Action: func(c *cli.Context) error {
+			switch {
+			case c.NArg() != 1:
+				return usagef("inspect takes one file, recipe or network, got %d arguments", c.NArg())
+			case c.Int("beta") < 0 || c.IsSet("beta") && c.Int("beta") == 0:
+				return usagef("--beta is %d, want 1 or more", c.Int("beta"))
+			}
+			return e.inspect(c.Args().First(), inspectFlags{beta: c.Int("beta"), json: c.Bool("json")})
+		},
+	}
+}
+
+func (e *env) inspect(what string, f inspectFlags) error {
+	if done, err := e.inspectNamed(what, f); done {
+		return err
+	}
+	format, err := fileFormat(what)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return unknownThing(what)
+	case err != nil:
+		return err
+	case format == checkpointFormat:
+		return e.inspectCheckpoint(what, f)
+	case f.beta != 0:
+		return usagef("--beta does not go with an artifact: its network is what it is")
+	}
+	m, err := artifact.Read(what)
+	if err != nil {
+		return err
+	}
+	engine, err := runtime.New(m, runtime.Options{})
+	if err != nil {
+		return err
+	}
+	file, err := os.Stat(what)
+	if err != nil {
+		return err
+	}
+	d := describe(m, engine.Info(), file.Size())
+	if f.json {
+		return printJSON(e.stdout, d)
+	}
+	return d.print(e.stdout)
+}
+
+// artifactJSON describes an artifact. Operations are multiply-accumulates.
+type artifactJSON struct {
+	Kind    string            `json:"kind"`
+	Name    string            `json:"name"`
+	Input   [3]int            `json:"input"`
+	Classes []string          `json:"classes"`
+	Source  map[string]string `json:"source"`
+	Layers  []stepJSON        `json:"layers"`
+
+	Params1    int64 `json:"params_1bit"`
+	Params32   int64 `json:"params_32bit"`
+	BOPs       int64 `json:"bops"`
+	FLOPs      int64 `json:"flops"`
+	OPs        int64 `json:"ops"`
+	FileBytes  int64 `json:"file_bytes"`
+	ArenaBytes int64 `json:"arena_bytes"` // of working memory for each image computed at the same time
+}
+
+type stepJSON struct {
+	Name     string `json:"name"`
+	Op       string `json:"op"`
+	Kernel   string `json:"kernel"`
+	Output   [3]int `json:"output"`
+	Params1  int64  `json:"params_1bit"`
+	Params32 int64  `json:"params_32bit"`
+	Bytes    int64  `json:"bytes"`
+	BOPs     int64  `json:"bops"`
+	FLOPs    int64  `json:"flops"`
+}
+
+func describe(m *artifact.Model, info runtime.Info, size int64) *artifactJSON {
+	d := &artifactJSON{Kind: "artifact", Name: info.Name, Input: m.Input, Classes: info.Classes, Source: info.Source,
+		FileBytes: size, ArenaBytes: info.ArenaBytes}
+	params := make(map[string][2]int64, len(m.Ops)) // of each operation, of 1 bit and of 32 bits
+	for i := range m.Ops {
+		params[m.Ops[i].Name] = opParams(m, &m.Ops[i])
+	}
+	for _, l := range info.Layers {
+		s := stepJSON{Name: l.Name, Op: string(l.Kind), Kernel: l.Kernel, Output: [3]int{l.H, l.W, l.C}, Bytes: l.WeightBytes}
+		if l.WeightBytes > 0 {
+			s.Params1, s.Params32 = params[l.Name][0], params[l.Name][1]
+		}
+		if l.Kind == artifact.BinConv {
+			s.BOPs = l.MACs
+		} else {
+			s.FLOPs = l.MACs
+		}
+		d.Params1, d.Params32 = d.Params1+s.Params1, d.Params32+s.Params32
+		d.BOPs, d.FLOPs = d.BOPs+s.BOPs, d.FLOPs+s.FLOPs
+		d.Layers = append(d.Layers, s)
+	}
+	d.OPs = d.BOPs/64 + d.FLOPs
+	return d
+}
+
+// opParams returns the number of parameters of an operation, of 1 bit and of 32 bits.
+func opParams(m *artifact.Model, op *artifact.Op) [2]int64 {
+	var p [2]int64
+	for _, name := range []string{op.Weights, op.Scale, op.Bias, op.Threshold, op.Flip, op.Slope} {
+		t, ok := m.Tensors[name]
+		if !ok {
+			continue
+		}
+		n := int64(1)
+		for _, d := range t.Shape {
+			n *= int64(d)
+		}
+		if t.Words != nil {
+			p[0] += n
+		} else {
+			p[1] += n
+		}
+	}
+	return p
+}
+
+func (d *artifactJSON) print(w io.Writer) error {
+	fmt.Fprintf(w, "artifact of %s, input %dx%dx%d, %d classes\n", d.Name, d.Input[0], d.Input[1], d.Input[2], len(d.Classes))
+	for _, key := range slices.Sorted(maps.Keys(d.Source)) {
+		fmt.Fprintf(w, "%s: %s\n", key, d.Source[key])
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "layer\top\toutput\t1-bit params\t32-bit params\tmemory KB\t1-bit MACs\t32-bit MACs\t")
+	for _, s := range d.Layers {
+		fmt.Fprintf(t, "%s\t%s\t%dx%dx%d\t%s\t%s\t%s\t%s\t%s\t\n", s.Name, s.Op, s.Output[0], s.Output[1], s.Output[2],
+			cell(s.Params1), cell(s.Params32), kilobytes(s.Bytes), cell(s.BOPs), cell(s.FLOPs))
+	}
+	fmt.Fprintf(t, "total\t\t\t%s\t%s\t%s\t%s\t%s\t\n", cell(d.Params1), cell(d.Params32), kilobytes(d.FileBytes), cell(d.BOPs), cell(d.FLOPs))
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nfile %d bytes, working memory %d bytes an image, OPs = BOPs/64 + FLOPs = %d\n", d.FileBytes, d.ArenaBytes, d.OPs)
+	return err
+}
+
+// cell writes a number of a table, nothing for 0.
+func cell(v int64) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+func kilobytes(v int64) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", float64(v)/1024)
+}
+
+func printJSON(w io.Writer, v any) error {
+	j := json.NewEncoder(w)
+	j.SetIndent("", "  ")
+	return j.Encode(v)
+}
