@@ -29,11 +29,11 @@ type batchNorm struct {
 	x, y        []float32
 	gamma       []float32
 	dx, dy      []float32
-	scale, bias []float32 // y_j = scale_j·x_i + bias_j
+	scale, bias []float64 // y_j = scale_j·x_i + bias_j
 	mu, istd    []float64 // by copy j
-	sums        []float64 // by chunk: two sums for each channel or copy
-	gradA       []float32 // dx_i = Σ scale_j·dy_j + gradA_i + gradB_i·x_i
-	gradB       []float32
+	sums        []float64 // by chunk: two sums for each channel or copy, the first ones in front
+	gradA       []float64 // dx_i = Σ scale_j·dy_j + gradA_i + gradB_i·x_i
+	gradB       []float64
 	stats       func(worker, chunk int)
 	apply       func(worker, chunk int)
 	reduce      func(worker, chunk int)
@@ -43,8 +43,8 @@ type batchNorm struct {
 func newBatchNorm(m *machine, n, factor int, interleave, training bool, mean, vari []float32) *batchNorm {
 	wide := n * factor
 	o := &batchNorm{m: m, n: n, factor: factor, interleave: interleave, training: training, mean: mean, vari: vari,
-		scale: make([]float32, wide), bias: make([]float32, wide), mu: make([]float64, wide), istd: make([]float64, wide),
-		sums: make([]float64, chunksPerBatch*2*wide), gradA: make([]float32, n), gradB: make([]float32, n)}
+		scale: make([]float64, wide), bias: make([]float64, wide), mu: make([]float64, wide), istd: make([]float64, wide),
+		sums: make([]float64, chunksPerBatch*2*wide), gradA: make([]float64, n), gradB: make([]float64, n)}
 	o.stats, o.apply, o.reduce, o.spread = o.statsChunk, o.applyChunk, o.reduceChunk, o.spreadChunk
 	return o
 }
@@ -70,7 +70,7 @@ func (o *batchNorm) forward(y []float32, in [][]float32) {
 	}
 	for j := range o.scale {
 		s := float64(o.gamma[j]) * o.istd[j]
-		o.scale[j], o.bias[j] = float32(s), float32(float64(delta[j])-o.mu[j]*s)
+		o.scale[j], o.bias[j] = s, float64(delta[j])-float64(o.mu[j]*s)
 	}
 	o.m.each(o.apply)
 }
@@ -82,38 +82,29 @@ func (o *batchNorm) batchStatistics() {
 		i := o.source(j)
 		var sum, squares float64
 		for c := range o.m.chunks() {
-			sum += o.sums[2*(c*o.n+i)]
-			squares += o.sums[2*(c*o.n+i)+1]
+			sum += o.sums[2*c*o.n+i]
+			squares += o.sums[(2*c+1)*o.n+i]
 		}
 		mu := sum / count
-		biased := max(0, squares/count-mu*mu)
+		biased := max(0, squares/count-float64(mu*mu))
 		o.mu[j], o.istd[j] = mu, 1/math.Sqrt(biased+batchNormEps)
 		unbiased := biased
 		if count > 1 {
 			unbiased *= count / (count - 1)
 		}
-		o.mean[j] = float32((1-batchNormMomentum)*float64(o.mean[j]) + batchNormMomentum*mu)
-		o.vari[j] = float32((1-batchNormMomentum)*float64(o.vari[j]) + batchNormMomentum*unbiased)
+		o.mean[j] = float32(float64((1-batchNormMomentum)*float64(o.mean[j])) + float64(batchNormMomentum*mu))
+		o.vari[j] = float32(float64((1-batchNormMomentum)*float64(o.vari[j])) + float64(batchNormMomentum*unbiased))
 	}
 }
 
 func (o *batchNorm) statsChunk(_, chunk int) {
 	lo, hi := o.m.span(chunk)
-	sums := o.sums[2*chunk*o.n : 2*(chunk+1)*o.n]
-	clear(sums)
-	x := o.m.rows(o.x, lo, hi)
-	for p := 0; p < len(x); p += o.n {
-		for i, v := range x[p : p+o.n] {
-			f := float64(v)
-			sums[2*i] += f
-			sums[2*i+1] += f * f
-		}
-	}
+	kernel.Moments(o.sums[2*chunk*o.n:2*(chunk+1)*o.n], o.m.rows(o.x, lo, hi))
 }
 
 func (o *batchNorm) applyChunk(_, chunk int) {
 	lo, hi := o.m.span(chunk)
-	kernel.Affine(o.m.rows(o.y, lo, hi), o.m.rows(o.x, lo, hi), o.scale, o.bias, o.factor, o.interleave)
+	kernel.BatchNorm(o.m.rows(o.y, lo, hi), o.m.rows(o.x, lo, hi), o.scale, o.bias, o.factor, o.interleave)
 }
 
 // backward is, with S1 and S2 the sums over the batch of dy_j and of dy_j·yhat_i,
@@ -132,15 +123,16 @@ func (o *batchNorm) backward(dx [][]float32, dy []float32, in [][]float32, _ []f
 	for j := range wide {
 		var s1, s2 float64
 		for c := range o.m.chunks() {
-			s1 += o.sums[2*(c*wide+j)]
-			s2 += o.sums[2*(c*wide+j)+1]
+			s1 += o.sums[2*c*wide+j]
+			s2 += o.sums[(2*c+1)*wide+j]
 		}
-		s2 = (s2 - o.mu[j]*s1) * o.istd[j] // Σ dy·x -> Σ dy·yhat
+		s2 = (s2 - float64(o.mu[j]*s1)) * o.istd[j] // Σ dy·x -> Σ dy·yhat
 		dx[1][j], dx[2][j] = float32(s2), float32(s1)
 		if o.training {
 			i, g := o.source(j), float64(o.gamma[j])*o.istd[j]/count
-			o.gradB[i] -= float32(g * s2 * o.istd[j])
-			o.gradA[i] -= float32(g * (s1 - s2*o.istd[j]*o.mu[j]))
+			b := float64(g * s2 * o.istd[j])
+			o.gradB[i] -= b
+			o.gradA[i] -= float64(g*s1) - float64(b*o.mu[j])
 		}
 	}
 	o.m.each(o.spread)
@@ -150,48 +142,10 @@ func (o *batchNorm) reduceChunk(_, chunk int) {
 	lo, hi := o.m.span(chunk)
 	wide := o.n * o.factor
 	sums := o.sums[2*chunk*wide : 2*(chunk+1)*wide]
-	clear(sums)
-	x, dy := o.m.rows(o.x, lo, hi), o.m.rows(o.dy, lo, hi)
-	for p := 0; p*o.n < len(x); p++ {
-		in, g := x[p*o.n:(p+1)*o.n], dy[p*wide:(p+1)*wide]
-		if o.interleave {
-			for j, v := range g {
-				sums[2*j] += float64(v)
-				sums[2*j+1] += float64(v) * float64(in[j/o.factor])
-			}
-			continue
-		}
-		for r := 0; r < wide; r += o.n {
-			s := sums[2*r : 2*(r+o.n)]
-			for i, v := range g[r : r+o.n] {
-				f := float64(v)
-				s[2*i] += f
-				s[2*i+1] += f * float64(in[i])
-			}
-		}
-	}
+	kernel.BatchNormSums(sums, o.m.rows(o.dy, lo, hi), o.m.rows(o.x, lo, hi), o.factor, o.interleave)
 }
 
 func (o *batchNorm) spreadChunk(_, chunk int) {
 	lo, hi := o.m.span(chunk)
-	wide := o.n * o.factor
-	x, dx, dy := o.m.rows(o.x, lo, hi), o.m.rows(o.dx, lo, hi), o.m.rows(o.dy, lo, hi)
-	for p := 0; p*o.n < len(x); p++ {
-		in, out, g := x[p*o.n:(p+1)*o.n], dx[p*o.n:(p+1)*o.n], dy[p*wide:(p+1)*wide]
-		for i, v := range in {
-			out[i] = o.gradA[i] + o.gradB[i]*v
-		}
-		if o.interleave {
-			for j, v := range g {
-				out[j/o.factor] += o.scale[j] * v
-			}
-			continue
-		}
-		for r := 0; r < wide; r += o.n {
-			s := o.scale[r : r+o.n]
-			for i, v := range g[r : r+o.n] {
-				out[i] += s[i] * v
-			}
-		}
-	}
+	kernel.BatchNormGrad(o.m.rows(o.dx, lo, hi), o.m.rows(o.dy, lo, hi), o.m.rows(o.x, lo, hi), o.scale, o.gradA, o.gradB, o.factor, o.interleave)
 }

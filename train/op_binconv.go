@@ -23,10 +23,11 @@ type binConv struct {
 	fwd, bwd func(worker, chunk int)
 }
 
-func newBinConv(m *machine, g kernel.Geometry, kind model.InputQuant, training, alpha bool) *binConv {
-	o := &binConv{convGrad: newConvGrad(m, g, alpha), q: newQuantizer(kind, training, m.capacity),
+func newBinConv(m *machine, g kernel.Geometry, n *model.Node, training bool) *binConv {
+	o := &binConv{convGrad: newConvGrad(m, g, n.Alpha), q: newQuantizer(n.InputQuant, training, m.capacity),
 		bits: make([]uint64, m.capacity*g.InWords()), filters: make([]uint64, g.FilterWords()),
 		size: make([]float32, g.K), scale: make([]float32, g.K)}
+	o.exactFilters, o.exactInput = true, n.WeightQuant == model.ReCUWeight
 	o.counts = make([][]int32, m.workers.n)
 	for i := range o.counts {
 		o.counts[i] = make([]int32, g.OutLen())

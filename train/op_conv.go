@@ -70,6 +70,8 @@ type convGrad struct {
 	m                   *machine
 	g                   kernel.Geometry
 	hasAlpha            bool
+	exactInput          bool // the filters are ±1: products in the gradient by the input are exact
+	exactFilters        bool // the input is ±1: products in the gradient by the filters are exact
 	x, y, alpha, dx, dy []float32
 	plain               []float32   // conv results before alpha, for its gradient
 	wt                  []float32   // w as [C,R,S,K/G]
@@ -151,9 +153,9 @@ func (o *convGrad) image(worker, chunk, i int, x []float32) {
 		dy = scaled
 	}
 	n := o.g.FilterLen()
-	kernel.ConvGradFilters(o.m.partial[chunk*n:(chunk+1)*n], dy, x, o.filterScratch[worker], o.g)
+	kernel.ConvGradFilters(o.m.partial[chunk*n:(chunk+1)*n], dy, x, o.filterScratch[worker], o.g, o.exactFilters)
 	if o.dx != nil {
-		kernel.ConvGradInput(o.m.rows(o.dx, i, i+1), dy, o.wt, o.inputScratch[worker], o.g)
+		kernel.ConvGradInput(o.m.rows(o.dx, i, i+1), dy, o.wt, o.inputScratch[worker], o.g, o.exactInput)
 	}
 }
 

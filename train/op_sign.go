@@ -3,6 +3,7 @@ package train
 import (
 	"math"
 
+	"github.com/bnntool/bnntool/internal/kernel"
 	"github.com/bnntool/bnntool/train/model"
 )
 
@@ -33,17 +34,12 @@ func (q *quantizer) measure(i int, x []float32) {
 	if !q.scaled() {
 		return
 	}
-	var sum, squares float64
-	for _, v := range x {
-		f := float64(v)
-		sum += f
-		squares += f * f
-	}
+	sum, squares := kernel.SumSquares(x)
 	n := float64(len(x))
 	mean := sum / n
 	variance := 0.0
 	if n > 1 {
-		variance = max(0, (squares-sum*mean)/(n-1))
+		variance = max(0, (squares-float64(sum*mean))/(n-1))
 	}
 	q.mean[i], q.std[i] = mean, math.Sqrt(variance+1e-5)
 }
@@ -51,27 +47,17 @@ func (q *quantizer) measure(i int, x []float32) {
 // backward turns d, the gradient by the signs of image i, into the gradient by x, in place.
 func (q *quantizer) backward(i int, d, x []float32) {
 	if !q.scaled() {
-		for j, v := range x {
-			d[j] *= max(0, 2-2*abs32(v))
-		}
+		kernel.SignGrad(d, x, 1)
 		return
 	}
-	inv := float32(1 / q.std[i])
-	var dot float64
-	for j, v := range x {
-		g := d[j] * max(0, 2-2*abs32(v*inv))
-		d[j] = g
-		dot += float64(g) * float64(v)
-	}
+	inv := 1 / q.std[i]
+	dot := kernel.SignGrad(d, x, inv)
 	if len(x) < 2 {
 		dot = 0
 	}
 	// dx = (g - (x - mean)·Σ(g·x)/((n-1)·S²)) / S
-	slope := dot / (float64(max(1, len(x)-1)) * q.std[i] * q.std[i])
-	a, b := float32(q.mean[i]*slope/q.std[i]), float32(slope/q.std[i])
-	for j, v := range x {
-		d[j] = d[j]*inv + (a - b*v)
-	}
+	slope := dot / (float64(max(1, len(x)-1)) * q.std[i] * q.std[i]) * inv
+	kernel.Combine(d, x, inv, -slope, q.mean[i]*slope)
 }
 
 func abs32(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ (1 << 31)) }

@@ -261,7 +261,7 @@ func (b *graphBuilder) conv(n *model.Node, x *G.Node) (*G.Node, error) {
 	}
 	g := geometry(n)
 	if n.Binary() {
-		return b.convolve(n, newBinConv(b.m, g, n.InputQuant, !b.evaluation, n.Alpha), x, w)
+		return b.convolve(n, newBinConv(b.m, g, n, !b.evaluation), x, w)
 	}
 	if n.InputQuant != model.RealInput {
 		var err error

@@ -1,8 +1,11 @@
 package kernel
 
-// FiltersForGradInput reorders filters from PyTorch's [K,C/G,R,S] to the order that ConvGradInput reads, which
-// depends on the tier: in plain Go [C,R,S,K/G], where for input channel c of group q entry [c,r,s,j] is the weight of
-// filter q·K/G+j.
+// The gradients of a convolution. Both come in two exactnesses: with exact set, every product must be exact in
+// float32 (one operand is ±1), and may be fused with its addition; otherwise products are rounded first. Either way the
+// result is the same bits on every tier.
+
+// FiltersForGradInput reorders filters from PyTorch's [K,C/G,R,S] to the order that ConvGradInput reads, which depends on
+// the tier.
 func FiltersForGradInput(dst, src []float32, g Geometry) {
 	checkLen("FiltersForGradInput", "dst", len(dst), g.FilterLen())
 	checkLen("FiltersForGradInput", "src", len(src), g.FilterLen())
@@ -10,100 +13,67 @@ func FiltersForGradInput(dst, src []float32, g Geometry) {
 		flipFilters(dst, src, g)
 		return
 	}
+	// [C,R',S',K/G]: for input channel c of group q, entry j is of filter q·K/G+j; taps reversed.
 	gc, gk, rs := g.GroupC(), g.K/g.Groups, g.Kernel*g.Kernel
 	for k := range g.K {
 		for i := range gc {
 			c := k/gk*gc + i
 			for t := range rs {
-				dst[(c*rs+t)*gk+k%gk] = src[(k*gc+i)*rs+t]
+				dst[(c*rs+rs-1-t)*gk+k%gk] = src[(k*gc+i)*rs+t]
 			}
 		}
 	}
 }
+
+// paddedOut returns the extents of the padded gradient by the output: Stride-1 zeros between its pixels, and borders such
+// that input pixel (y,z) receives from the Kernel x Kernel window at (y,z).
+func paddedOut(g Geometry) (h, w int) { return g.H + g.Kernel - 1, g.W + g.Kernel - 1 }
 
 // GradInputScratch returns the elements that ConvGradInput needs as scratch.
 func GradInputScratch(g Geometry) int {
 	h, w := paddedOut(g)
-	return max(h*w*g.K, g.Kernel*g.Kernel*g.K)
+	return h * w * g.K
 }
 
 // ConvGradInput writes to dx, [H,W,C], the gradient of Conv by its input, for the gradient dy, [OutH,OutW,K], of its
-// result and the filters wt of FiltersForGradInput. scratch has GradInputScratch elements; it is zero at first and then
-// belongs to this function and this geometry.
-func ConvGradInput(dx, dy, wt, scratch []float32, g Geometry) {
+// result and the filters wt of FiltersForGradInput. With p the padded dy and w' the reversed taps it is
+//
+//	dx[y,z,c] = Σ_r Σ_s (Σ_k p[y+r,z+s,k]·w'[r,s,k,c])
+//
+// one sum over k for each tap, and then over the taps, each from 0 and in ascending order: blocked sums lose less to
+// rounding than one long one. scratch has GradInputScratch elements; it is zero at first and then belongs to this
+// function and this geometry.
+func ConvGradInput(dx, dy, wt, scratch []float32, g Geometry, exact bool) {
 	checkLen("ConvGradInput", "dx", len(dx), g.InLen())
 	checkLen("ConvGradInput", "dy", len(dy), g.OutLen())
 	checkLen("ConvGradInput", "wt", len(wt), g.FilterLen())
+	checkLen("ConvGradInput", "scratch", len(scratch), GradInputScratch(g))
+	padOut(scratch, dy, g)
 	if tilesInput(g) {
-		convGradInputTiled(dx, dy, wt, scratch, g)
+		convGradInputTiled(dx, scratch, wt, g, tilesFor(exact))
 		return
 	}
-	if g.Stride == 1 && g.Groups == 1 {
-		convGradInputDense(dx, dy, wt, scratch, g)
-		return
-	}
-	oh, ow, gc, gk := g.OutH(), g.OutW(), g.GroupC(), g.K/g.Groups
-	clear(dx)
+	_, pw := paddedOut(g)
+	gc, gk, rs := g.GroupC(), g.K/g.Groups, g.Kernel*g.Kernel
 	for y := range g.H {
 		for z := range g.W {
 			out := dx[(y*g.W+z)*g.C : (y*g.W+z+1)*g.C]
-			for r := range g.Kernel {
-				oy := y + g.Pad - r
-				if oy < 0 || oy%g.Stride != 0 || oy/g.Stride >= oh {
-					continue
-				}
-				for s := range g.Kernel {
-					oz := z + g.Pad - s
-					if oz < 0 || oz%g.Stride != 0 || oz/g.Stride >= ow {
-						continue
-					}
-					in := dy[(oy/g.Stride*ow+oz/g.Stride)*g.K:][:g.K]
-					for c := range out {
-						first := c / gc * gk
-						w := wt[((c*g.Kernel+r)*g.Kernel+s)*gk:][:gk]
-						out[c] += dot(w, in[first:first+gk])
-					}
+			clear(out)
+			for t := range rs {
+				in := scratch[((y+t/g.Kernel)*pw+z+t%g.Kernel)*g.K:][:g.K]
+				for q := range g.Groups {
+					addMatVec(out[q*gc:(q+1)*gc], wt[(q*gc*rs+t)*gk:], in[q*gk:(q+1)*gk], rs*gk)
 				}
 			}
 		}
 	}
 }
 
-// convGradInputDense is ConvGradInput for stride 1 and one group: for each input pixel it gathers the gradients of the
-// outputs that saw it into one row, which it multiplies with the rows of wt.
-func convGradInputDense(dx, dy, wt, scratch []float32, g Geometry) {
-	oh, ow := g.OutH(), g.OutW()
-	row := scratch[:g.Kernel*g.Kernel*g.K]
-	for y := range g.H {
-		for z := range g.W {
-			at := 0
-			for r := range g.Kernel {
-				oy := y + g.Pad - r
-				for s := range g.Kernel {
-					oz := z + g.Pad - s
-					part := row[at : at+g.K]
-					if oy < 0 || oy >= oh || oz < 0 || oz >= ow {
-						clear(part)
-					} else {
-						copy(part, dy[(oy*ow+oz)*g.K:])
-					}
-					at += g.K
-				}
-			}
-			matVec(dx[(y*g.W+z)*g.C:(y*g.W+z+1)*g.C], wt, row)
-		}
-	}
-}
-
-// matVec writes to dst, [n], the product of m, [n,len(x)], with x.
-func matVec(dst, m, x []float32) {
-	n := len(x)
-	i := 0
-	for ; i+4 <= len(dst); i += 4 {
-		m0 := m[i*n:][:n]
-		m1 := m[(i+1)*n:][:n]
-		m2 := m[(i+2)*n:][:n]
-		m3 := m[(i+3)*n:][:n]
+// addMatVec adds to dst[c] the product of x with the row of m that begins at c·step.
+func addMatVec(dst, m, x []float32, step int) {
+	c := 0
+	for ; c+4 <= len(dst); c += 4 {
+		m0, m1, m2, m3 := m[c*step:][:len(x)], m[(c+1)*step:][:len(x)], m[(c+2)*step:][:len(x)], m[(c+3)*step:][:len(x)]
 		var a0, a1, a2, a3 float32
 		for j, v := range x {
 			a0 += float32(m0[j] * v)
@@ -111,45 +81,57 @@ func matVec(dst, m, x []float32) {
 			a2 += float32(m2[j] * v)
 			a3 += float32(m3[j] * v)
 		}
-		dst[i], dst[i+1], dst[i+2], dst[i+3] = a0, a1, a2, a3
+		dst[c] += a0
+		dst[c+1] += a1
+		dst[c+2] += a2
+		dst[c+3] += a3
 	}
-	for ; i < len(dst); i++ {
-		dst[i] = dot(m[i*n:][:n], x)
+	for ; c < len(dst); c++ {
+		row := m[c*step:][:len(x)]
+		var acc float32
+		for j, v := range x {
+			acc += float32(row[j] * v)
+		}
+		dst[c] += acc
 	}
-}
-
-func dot(a, b []float32) float32 {
-	b = b[:len(a)]
-	var acc float32
-	for i, v := range a {
-		acc += float32(v * b[i])
-	}
-	return acc
 }
 
 // GradFiltersScratch returns the elements that ConvGradFilters needs as scratch.
 func GradFiltersScratch(g Geometry) int {
-	return max(4*g.Kernel*g.Kernel*g.C, (g.H+2*g.Pad)*(g.W+2*g.Pad)*g.C)
+	if tilesFilters(g) {
+		return (g.H + 2*g.Pad) * (g.W + 2*g.Pad) * g.C
+	}
+	return 4*g.Kernel*g.Kernel*g.C + g.FilterLen()
 }
 
 // ConvGradFilters adds to dw, [K,R,S,C/G], the gradient of Conv by its filters, for the input x, [H,W,C], and the
-// gradient dy, [OutH,OutW,K], of its result. scratch has GradFiltersScratch elements; it is zero at first and then belongs
-// to this function and this geometry.
-func ConvGradFilters(dw, dy, x, scratch []float32, g Geometry) {
+// gradient dy, [OutH,OutW,K], of its result: for each weight one sum over the output pixels, from 0 and in ascending
+// order, which is then added to dw. scratch has GradFiltersScratch elements; it is zero at first and then belongs to this
+// function and this geometry.
+func ConvGradFilters(dw, dy, x, scratch []float32, g Geometry, exact bool) {
 	checkLen("ConvGradFilters", "dw", len(dw), g.FilterLen())
 	checkLen("ConvGradFilters", "dy", len(dy), g.OutLen())
 	checkLen("ConvGradFilters", "x", len(x), g.InLen())
+	checkLen("ConvGradFilters", "scratch", len(scratch), GradFiltersScratch(g))
 	if tilesFilters(g) {
-		convGradFiltersTiled(dw, dy, x, scratch, g)
+		padIn(scratch, x, g)
+		convGradFiltersTiled(dw, dy, scratch, g, tilesFor(exact))
 		return
 	}
-	if g.Groups != 1 {
-		convGradFiltersGrouped(dw, dy, x, g)
-		return
+	sum, rows := scratch[:g.FilterLen()], scratch[g.FilterLen():]
+	clear(sum)
+	if g.Groups == 1 {
+		gradFiltersDense(sum, dy, x, rows, g)
+	} else {
+		gradFiltersGrouped(sum, dy, x, g)
 	}
-	// Four output pixels at a time: their windows of x as four rows, then for each filter one pass over its gradient.
+	Add(dw, dw, sum)
+}
+
+// gradFiltersDense takes four output pixels at a time: their windows of x as four rows, then for each filter one pass
+// over its gradient.
+func gradFiltersDense(sum, dy, x, rows []float32, g Geometry) {
 	n := g.Kernel * g.Kernel * g.C
-	rows := scratch[:4*n]
 	pixels := g.OutH() * g.OutW()
 	for p := 0; p < pixels; p += 4 {
 		for q := range 4 {
@@ -176,10 +158,14 @@ func ConvGradFilters(dw, dy, x, scratch []float32, g Geometry) {
 			if g0 == 0 && g1 == 0 && g2 == 0 && g3 == 0 {
 				continue
 			}
-			out := dw[k*n:][:n]
+			out := sum[k*n:][:n]
 			a, b, c, d := x0[:len(out)], x1[:len(out)], x2[:len(out)], x3[:len(out)]
-			for i := range out {
-				out[i] += float32(g0*a[i]) + float32(g1*b[i]) + float32(g2*c[i]) + float32(g3*d[i])
+			for i, v := range out {
+				v += float32(g0 * a[i])
+				v += float32(g1 * b[i])
+				v += float32(g2 * c[i])
+				v += float32(g3 * d[i])
+				out[i] = v
 			}
 		}
 	}
@@ -202,7 +188,7 @@ func gatherWindow(row, x []float32, p int, g Geometry) {
 	}
 }
 
-func convGradFiltersGrouped(dw, dy, x []float32, g Geometry) {
+func gradFiltersGrouped(dw, dy, x []float32, g Geometry) {
 	oh, ow, c := g.OutH(), g.OutW(), g.GroupC()
 	filter, perGroup := g.Kernel*g.Kernel*c, g.K/g.Groups
 	for y := range oh {

@@ -11,7 +11,7 @@ func tilesFilters(g Geometry) bool {
 }
 
 // flipFilters reorders filters from [K,C,R,S] to [R',S',K,C], rows and columns of taps reversed: with them the gradient
-// by the input is a convolution of the gradient by the output.
+// by the input is a convolution of the padded gradient by the output.
 func flipFilters(dst, src []float32, g Geometry) {
 	rs := g.Kernel * g.Kernel
 	for k := range g.K {
@@ -23,14 +23,17 @@ func flipFilters(dst, src []float32, g Geometry) {
 	}
 }
 
-// paddedOut returns the extents of the padded gradient that tiles read: Stride-1 zeros between its pixels, and borders such
-// that input pixel (y,z) reads from (y,z) on.
-func paddedOut(g Geometry) (h, w int) { return g.H + g.Kernel - 1, g.W + g.Kernel - 1 }
+// tilesFor returns the active tier's routines.
+func tilesFor(exact bool) *tiles {
+	if exact {
+		return &active.exact
+	}
+	return &active.rounded
+}
 
-// convGradInputTiled is ConvGradInput as a convolution over the padded dy. The scratch's zeros are never written.
-func convGradInputTiled(dx, dy, wt, scratch []float32, g Geometry) {
-	ph, pw := paddedOut(g)
-	p := scratch[:ph*pw*g.K]
+// padOut writes dy, [OutH,OutW,K], into the interior of the padded p.
+func padOut(p, dy []float32, g Geometry) {
+	_, pw := paddedOut(g)
 	oh, ow, off := g.OutH(), g.OutW(), g.Kernel-1-g.Pad
 	for y := range oh {
 		row := p[((y*g.Stride+off)*pw+off)*g.K:]
@@ -43,66 +46,78 @@ func convGradInputTiled(dx, dy, wt, scratch []float32, g Geometry) {
 			copy(row[z*g.Stride*g.K:(z*g.Stride+1)*g.K], in[z*g.K:])
 		}
 	}
-	convTiled(dx, p, wt, g.H, g.W, g.C, g.Kernel, g.K, pw, 1)
 }
 
-// convTiled computes dst, [h,w,c], from the padded src, [.,srcW,k], and the filters w, [kernel,kernel,k,c], at a stride.
-// c is a multiple of the tier's lanes.
-func convTiled(dst, src, w []float32, h, width, c, kernel, k, srcW, stride int) {
-	t := active
-	depth, srcRow := kernel*k, srcW*k
-	_ = dst[h*width*c-1]
-	_ = src[((h-1)*stride+kernel-1)*srcRow+((width-1)*stride+kernel)*k-1]
-	_ = w[kernel*depth*c-1]
-	for first := 0; first < c; {
-		v := min(2, (c-first)/t.lanes)
-		for y := range h {
-			out, in := y*width*c+first, y*stride*srcRow
-			z := 0
-			if blocks := width / t.block; blocks > 0 {
-				t.convBlock[v-1](&dst[out], &src[in], &w[first], blocks, kernel, depth, srcRow, stride*k, c, c)
-				z = blocks * t.block
-			}
-			if z < width {
-				t.convPixel[v-1](&dst[out+z*c], &src[in+z*stride*k], &w[first], width-z, kernel, depth, srcRow, stride*k, c, c)
+// convGradInputTiled is ConvGradInput over the padded gradient p.
+func convGradInputTiled(dx, p, wt []float32, g Geometry, t *tiles) {
+	_, pw := paddedOut(g)
+	for first := 0; first < g.C; {
+		var tile *convTile
+		for y := range g.H {
+			for z := 0; z < g.W; {
+				tile = t.convTile((g.C-first)/active.lanes, g.W-z)
+				blocks := (g.W - z) / tile.pixels
+				tile.run(&dx[(y*g.W+z)*g.C+first], &p[(y*pw+z)*g.K], &wt[first], blocks, g.Kernel, g.Kernel, g.K, pw*g.K, g.K, g.C, g.C)
+				z += blocks * tile.pixels
 			}
 		}
-		first += v * t.lanes
+		first += tile.vectors * active.lanes
 	}
 }
 
-// convGradFiltersTiled is ConvGradFilters over the padded x. The scratch's zeros are never written.
-func convGradFiltersTiled(dw, dy, x, scratch []float32, g Geometry) {
+// convTile returns the widest tile of at most the given vectors, and of those the one with the most pixels, at most the
+// given number.
+func (t *tiles) convTile(vectors, pixels int) *convTile {
+	for i := range t.conv {
+		if t.conv[i].vectors <= vectors && t.conv[i].pixels <= pixels {
+			return &t.conv[i]
+		}
+	}
+	panic("kernel: no tile is small enough")
+}
+
+// padIn writes x, [H,W,C], into the interior of the padded p, [H+2Pad,W+2Pad,C].
+func padIn(p, x []float32, g Geometry) {
 	pw := g.W + 2*g.Pad
-	p := scratch[:(g.H+2*g.Pad)*pw*g.C]
 	for y := range g.H {
 		copy(p[((y+g.Pad)*pw+g.Pad)*g.C:], x[y*g.W*g.C:(y+1)*g.W*g.C])
 	}
-	oh, ow := g.OutH(), g.OutW()
+}
+
+// convGradFiltersTiled is ConvGradFilters over the padded input p.
+func convGradFiltersTiled(dw, dy, p []float32, g Geometry, t *tiles) {
+	pw, oh, ow := g.W+2*g.Pad, g.OutH(), g.OutW()
 	filter := g.Kernel * g.Kernel * g.C
 	window := g.Kernel * g.C // elements of one row of a window: neighbours in x and in dw
 	for r := range g.Kernel {
 		for i := 0; i < window; {
-			var step int
+			vectors := t.vectors((window - i) / active.lanes)
 			for k := 0; k < g.K; {
-				tile := gradTileFor(g.K-k, (window-i)/active.lanes)
+				tile := t.gradTile(vectors, g.K-k)
 				tile.run(&dw[k*filter+r*window+i], &dy[k], &p[r*pw*g.C+i], oh, ow, ow*g.K, g.K, g.Stride*pw*g.C, g.Stride*g.C, filter)
 				k += tile.filters
-				step = tile.vectors
 			}
-			i += step * active.lanes
+			i += vectors * active.lanes
 		}
 	}
 }
 
-// gradTileFor returns the largest tile of at most the given filters and vectors. The number of vectors depends on vectors
-// alone.
-func gradTileFor(filters, vectors int) *gradTile {
-	for i := range active.gradTiles {
-		t := &active.gradTiles[i]
-		if t.filters <= filters && t.vectors <= vectors && (t.vectors == 3 || vectors < 3) {
-			return t
+// vectors returns the widest tiles' number of vectors, at most the given one.
+func (t *tiles) vectors(most int) int {
+	for i := range t.grad {
+		if t.grad[i].vectors <= most {
+			return t.grad[i].vectors
 		}
 	}
-	panic("kernel: no tile")
+	panic("kernel: no tile is narrow enough")
+}
+
+// gradTile returns the tile of the given vectors with the most filters, at most the given number.
+func (t *tiles) gradTile(vectors, most int) *gradTile {
+	for i := range t.grad {
+		if t.grad[i].vectors == vectors && t.grad[i].filters <= most {
+			return &t.grad[i]
+		}
+	}
+	panic("kernel: no tile has few enough filters")
 }

@@ -109,17 +109,6 @@ func near(t *testing.T, what string, got []float32, want []float64) {
 	}
 }
 
-// eachTier runs a test on every tier of the machine.
-func eachTier(t *testing.T, test func(t *testing.T)) {
-	t.Helper()
-	before := active
-	defer func() { active = before }()
-	for _, tier := range available {
-		active = tier
-		t.Run(tier.name, test)
-	}
-}
-
 func TestConvAndGradients(t *testing.T) {
 	eachTier(t, testConvAndGradients)
 }
@@ -145,11 +134,11 @@ func testConvAndGradients(t *testing.T) {
 			wt := make([]float32, g.FilterLen())
 			FiltersForGradInput(wt, w, g)
 			dx := make([]float32, g.InLen())
-			ConvGradInput(dx, dy, wt, make([]float32, GradInputScratch(g)), g)
+			ConvGradInput(dx, dy, wt, make([]float32, GradInputScratch(g)), g, false)
 			near(t, "dx", dx, wantX)
 
 			dw, back := make([]float32, g.FilterLen()), make([]float32, g.FilterLen())
-			ConvGradFilters(dw, dy, x, make([]float32, GradFiltersScratch(g)), g)
+			ConvGradFilters(dw, dy, x, make([]float32, GradFiltersScratch(g)), g, false)
 			FiltersToOIHW(back, dw, g)
 			near(t, "dw", back, wantW)
 		})
@@ -215,13 +204,13 @@ func BenchmarkConvGrad(b *testing.B) {
 		b.Run("input/"+g.name(), func(b *testing.B) {
 			b.SetBytes(int64(4 * (len(dx) + len(dy))))
 			for b.Loop() {
-				ConvGradInput(dx, dy, w, scratch, g)
+				ConvGradInput(dx, dy, w, scratch, g, true)
 			}
 		})
 		b.Run("filters/"+g.name(), func(b *testing.B) {
 			b.SetBytes(int64(4 * (len(x) + len(dy))))
 			for b.Loop() {
-				ConvGradFilters(w, dy, x, scratch2, g)
+				ConvGradFilters(w, dy, x, scratch2, g, true)
 			}
 		})
 	}

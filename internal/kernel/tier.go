@@ -3,8 +3,7 @@ package kernel
 import "fmt"
 
 // The tiers, from plain Go up. A tier is an instruction set that some functions of this package have assembly for; what
-// a tier does not speed up runs as on the one below. Sums of products in assembly are fused and run in several
-// accumulators, so gradients differ between tiers by rounding; functions whose doc says in which order they sum do not differ.
+// a tier does not speed up runs in plain Go. Results are the same bits on every tier.
 const (
 	Generic = "generic"
 	AVX2    = "avx2"
@@ -15,18 +14,28 @@ const (
 type tier struct {
 	name  string
 	lanes int // float32 lanes of a vector, 0 without assembly
-	block int // pixels of a convolution tile
-	// convTile by vectors of channels (1, 2), for a block of pixels or a single one.
-	convBlock, convPixel [2]convTile
-	gradTiles            []gradTile // widest first
+	// The tiles, with products rounded before they are added, and fused for products that are exact.
+	rounded, exact tiles
+}
+
+// tiles are the routines for convolutions and their gradients.
+type tiles struct {
+	conv []convTile // by vectors and then by pixels, the largest first
+	grad []gradTile // by vectors and then by filters, the largest first
 }
 
 // convTile computes blocks of pixels by some vectors of channels:
 //
-//	dst[p*dstPixel+c] = sum over r < rows, d < depth of src[p*srcPixel+r*srcRow+d] * w[(r*depth+d)*wStep+c]
-type convTile func(dst, src, w *float32, blocks, rows, depth, srcRow, srcPixel, dstPixel, wStep int)
+//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
+//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
+//
+// one sum over d for each tap, and then over the taps, each from 0 and in ascending order.
+type convTile struct {
+	vectors, pixels int
+	run             func(dst, src, w *float32, blocks, rows, taps, depth, srcRow, srcPixel, dstPixel, wStep int)
+}
 
-// gradTile is, for k < filters and i < vectors·lanes,
+// gradTile is, for k < filters and i < vectors·lanes, with one sum in ascending order that is then added,
 //
 //	dw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]
 type gradTile struct {

@@ -13,18 +13,30 @@ func detect() []*tier {
 	x := &cpu.X86
 	if x.HasAVX2 && x.HasFMA {
 		list = append(list, &tier{
-			name: AVX2, lanes: 8, block: 4,
-			convBlock: [2]convTile{avx2.ConvTile1x4, avx2.ConvTile2x4},
-			convPixel: [2]convTile{avx2.ConvTile1x1, avx2.ConvTile2x1},
-			gradTiles: []gradTile{{4, 3, avx2.GradTile4x3}, {4, 1, avx2.GradTile4x1}},
+			name: AVX2, lanes: 8,
+			rounded: tiles{
+				conv: []convTile{{2, 4, avx2.ConvTile2x4}, {2, 1, avx2.ConvTile2x1}, {1, 8, avx2.ConvTile1x8}, {1, 1, avx2.ConvTile1x1}},
+				grad: []gradTile{{4, 2, avx2.GradTile4x2}, {4, 1, avx2.GradTile4x1}},
+			},
+			exact: tiles{
+				conv: []convTile{{2, 4, avx2.FusedConvTile2x4}, {2, 1, avx2.FusedConvTile2x1}, {1, 8, avx2.FusedConvTile1x8}, {1, 1, avx2.FusedConvTile1x1}},
+				grad: []gradTile{{4, 3, avx2.FusedGradTile4x3}, {4, 1, avx2.FusedGradTile4x1}},
+			},
 		})
 	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VPOPCNTDQ {
 		list = append(list, &tier{
-			name: AVX512, lanes: 16, block: 8,
-			convBlock: [2]convTile{avx512.ConvTile1x8, avx512.ConvTile2x8},
-			convPixel: [2]convTile{avx512.ConvTile1x1, avx512.ConvTile2x1},
-			gradTiles: []gradTile{{8, 3, avx512.GradTile8x3}, {8, 1, avx512.GradTile8x1}, {4, 3, avx512.GradTile4x3}, {4, 1, avx512.GradTile4x1}},
+			name: AVX512, lanes: 16,
+			rounded: tiles{
+				conv: []convTile{{2, 4, avx512.ConvTile2x4}, {2, 1, avx512.ConvTile2x1}, {1, 8, avx512.ConvTile1x8}, {1, 1, avx512.ConvTile1x1}},
+				grad: []gradTile{{8, 3, avx512.GradTile8x3}, {4, 3, avx512.GradTile4x3},
+					{8, 1, avx512.GradTile8x1}, {4, 1, avx512.GradTile4x1}},
+			},
+			exact: tiles{
+				conv: []convTile{{2, 4, avx512.FusedConvTile2x4}, {2, 1, avx512.FusedConvTile2x1}, {1, 8, avx512.FusedConvTile1x8}, {1, 1, avx512.FusedConvTile1x1}},
+				grad: []gradTile{{8, 3, avx512.FusedGradTile8x3}, {4, 3, avx512.FusedGradTile4x3},
+					{8, 1, avx512.FusedGradTile8x1}, {4, 1, avx512.FusedGradTile4x1}},
+			},
 		})
 	}
 	return list

@@ -4,59 +4,114 @@
 
 #include "textflag.h"
 
-// func ConvTile1x4(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-// Requires: AVX, FMA3
-TEXT ·ConvTile1x4(SB), NOSPLIT, $0-80
+// func ConvTile2x4(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// Requires: AVX
+TEXT ·ConvTile2x4(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+56(FP), BX
+	MOVQ srcPixel+64(FP), BX
 	SHLQ $0x02, BX
-	MOVQ wStep+72(FP), SI
+	MOVQ wStep+80(FP), SI
 	SHLQ $0x02, SI
 	LEAQ (BX)(BX*2), DI
 
 block:
+	VXORPS  Y0, Y0, Y0
+	MOVQ    AX, R8
+	MOVQ    dstPixel+72(FP), R9
+	SHLQ    $0x02, R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y0, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y0, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y0, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y0, 32(R8)
+	MOVQ    CX, R8
+	MOVQ    w+16(FP), R9
+	MOVQ    rows+32(FP), R10
+
+row:
+	MOVQ R8, R11
+	MOVQ taps+40(FP), R12
+
+tap:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   CX, R8
-	MOVQ   w+16(FP), R9
-	MOVQ   rows+32(FP), R10
-
-row:
-	MOVQ R8, R11
-	MOVQ depth+40(FP), R12
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   depth+48(FP), R13
 
 depth:
-	VMOVUPS      (R9), Y4
-	VBROADCASTSS (R11), Y5
-	VFMADD231PS  Y5, Y4, Y0
-	VBROADCASTSS (R11)(BX*1), Y5
-	VFMADD231PS  Y5, Y4, Y1
-	VBROADCASTSS (R11)(BX*2), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS (R11)(DI*1), Y5
-	VFMADD231PS  Y5, Y4, Y3
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VBROADCASTSS (R11), Y10
+	VMULPS       Y10, Y8, Y11
+	VADDPS       Y11, Y0, Y0
+	VMULPS       Y10, Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VBROADCASTSS (R11)(BX*1), Y10
+	VMULPS       Y10, Y8, Y11
+	VADDPS       Y11, Y2, Y2
+	VMULPS       Y10, Y9, Y10
+	VADDPS       Y10, Y3, Y3
+	VBROADCASTSS (R11)(BX*2), Y10
+	VMULPS       Y10, Y8, Y11
+	VADDPS       Y11, Y4, Y4
+	VMULPS       Y10, Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VBROADCASTSS (R11)(DI*1), Y10
+	VMULPS       Y10, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y10, Y9, Y8
+	VADDPS       Y8, Y7, Y7
 	ADDQ         SI, R9
 	ADDQ         $0x04, R11
-	DECQ         R12
+	DECQ         R13
 	JNZ          depth
-	MOVQ         srcRow+48(FP), R11
+	MOVQ         AX, R13
+	MOVQ         dstPixel+72(FP), R14
+	SHLQ         $0x02, R14
+	VADDPS       (R13), Y0, Y0
+	VMOVUPS      Y0, (R13)
+	VADDPS       32(R13), Y1, Y1
+	VMOVUPS      Y1, 32(R13)
+	ADDQ         R14, R13
+	VADDPS       (R13), Y2, Y2
+	VMOVUPS      Y2, (R13)
+	VADDPS       32(R13), Y3, Y3
+	VMOVUPS      Y3, 32(R13)
+	ADDQ         R14, R13
+	VADDPS       (R13), Y4, Y4
+	VMOVUPS      Y4, (R13)
+	VADDPS       32(R13), Y5, Y5
+	VMOVUPS      Y5, 32(R13)
+	ADDQ         R14, R13
+	VADDPS       (R13), Y6, Y6
+	VMOVUPS      Y6, (R13)
+	VADDPS       32(R13), Y7, Y7
+	VMOVUPS      Y7, 32(R13)
+	DECQ         R12
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R11
 	SHLQ         $0x02, R11
 	ADDQ         R11, R8
 	DECQ         R10
 	JNZ          row
-	MOVQ         dstPixel+64(FP), R8
+	MOVQ         dstPixel+72(FP), R8
 	SHLQ         $0x02, R8
-	VMOVUPS      Y0, (AX)
 	ADDQ         R8, AX
-	VMOVUPS      Y1, (AX)
 	ADDQ         R8, AX
-	VMOVUPS      Y2, (AX)
 	ADDQ         R8, AX
-	VMOVUPS      Y3, (AX)
 	ADDQ         R8, AX
 	LEAQ         (CX)(BX*4), CX
 	DECQ         DX
@@ -64,15 +119,209 @@ depth:
 	VZEROUPPER
 	RET
 
-// func ConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-// Requires: AVX, FMA3
-TEXT ·ConvTile1x1(SB), NOSPLIT, $0-80
+// func ConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// Requires: AVX
+TEXT ·ConvTile2x1(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+56(FP), BX
+	MOVQ srcPixel+64(FP), BX
 	SHLQ $0x02, BX
-	MOVQ wStep+72(FP), SI
+	MOVQ wStep+80(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   CX, DI
+	MOVQ   w+16(FP), R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ DI, R10
+	MOVQ taps+40(FP), R11
+
+tap:
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   depth+48(FP), R12
+
+depth:
+	VMOVUPS      (R8), Y4
+	VMOVUPS      32(R8), Y5
+	VBROADCASTSS (R10), Y6
+	VMULPS       Y6, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VMULPS       Y6, Y5, Y4
+	VADDPS       Y4, Y3, Y3
+	ADDQ         SI, R8
+	ADDQ         $0x04, R10
+	DECQ         R12
+	JNZ          depth
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	DECQ         R11
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R10
+	SHLQ         $0x02, R10
+	ADDQ         R10, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         AX, DI
+	MOVQ         dstPixel+72(FP), R8
+	SHLQ         $0x02, R8
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	MOVQ         dstPixel+72(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	LEAQ         (CX)(BX*1), CX
+	DECQ         DX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func ConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// Requires: AVX
+TEXT ·ConvTile1x8(SB), NOSPLIT, $8-88
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ srcPixel+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ wStep+80(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (BX)(BX*2), DI
+	LEAQ (BX)(BX*4), R8
+	LEAQ (DI)(BX*4), R9
+
+block:
+	VXORPS  Y0, Y0, Y0
+	MOVQ    AX, R10
+	MOVQ    dstPixel+72(FP), R11
+	SHLQ    $0x02, R11
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	MOVQ    CX, R10
+	MOVQ    w+16(FP), R11
+	MOVQ    rows+32(FP), R12
+
+row:
+	MOVQ R10, R13
+	MOVQ taps+40(FP), R14
+
+tap:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   depth+48(FP), R15
+
+depth:
+	VMOVUPS      (R11), Y8
+	VBROADCASTSS (R13), Y9
+	VMULPS       Y9, Y8, Y9
+	VADDPS       Y9, Y0, Y0
+	VBROADCASTSS (R13)(BX*1), Y9
+	VMULPS       Y9, Y8, Y9
+	VADDPS       Y9, Y1, Y1
+	VBROADCASTSS (R13)(BX*2), Y9
+	VMULPS       Y9, Y8, Y9
+	VADDPS       Y9, Y2, Y2
+	VBROADCASTSS (R13)(DI*1), Y9
+	VMULPS       Y9, Y8, Y9
+	VADDPS       Y9, Y3, Y3
+	VBROADCASTSS (R13)(BX*4), Y9
+	VMULPS       Y9, Y8, Y9
+	VADDPS       Y9, Y4, Y4
+	VBROADCASTSS (R13)(R8*1), Y9
+	VMULPS       Y9, Y8, Y9
+	VADDPS       Y9, Y5, Y5
+	VBROADCASTSS (R13)(DI*2), Y9
+	VMULPS       Y9, Y8, Y9
+	VADDPS       Y9, Y6, Y6
+	VBROADCASTSS (R13)(R9*1), Y9
+	VMULPS       Y9, Y8, Y8
+	VADDPS       Y8, Y7, Y7
+	ADDQ         SI, R11
+	ADDQ         $0x04, R13
+	DECQ         R15
+	JNZ          depth
+	MOVQ         AX, R15
+	MOVQ         dstPixel+72(FP), BP
+	SHLQ         $0x02, BP
+	VADDPS       (R15), Y0, Y0
+	VMOVUPS      Y0, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y1, Y1
+	VMOVUPS      Y1, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y2, Y2
+	VMOVUPS      Y2, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y3, Y3
+	VMOVUPS      Y3, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y4, Y4
+	VMOVUPS      Y4, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y5, Y5
+	VMOVUPS      Y5, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y6, Y6
+	VMOVUPS      Y6, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y7, Y7
+	VMOVUPS      Y7, (R15)
+	DECQ         R14
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R13
+	SHLQ         $0x02, R13
+	ADDQ         R13, R10
+	DECQ         R12
+	JNZ          row
+	MOVQ         dstPixel+72(FP), R10
+	SHLQ         $0x02, R10
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	LEAQ         (CX)(BX*8), CX
+	DECQ         DX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func ConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// Requires: AVX
+TEXT ·ConvTile1x1(SB), NOSPLIT, $0-88
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ srcPixel+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ wStep+80(FP), SI
 	SHLQ $0x02, SI
 
 block:
@@ -83,44 +332,79 @@ block:
 
 row:
 	MOVQ DI, R10
-	MOVQ depth+40(FP), R11
+	MOVQ taps+40(FP), R11
+
+tap:
+	VXORPS Y1, Y1, Y1
+	MOVQ   depth+48(FP), R12
 
 depth:
-	VMOVUPS      (R8), Y1
-	VBROADCASTSS (R10), Y2
-	VFMADD231PS  Y2, Y1, Y0
+	VMOVUPS      (R8), Y2
+	VBROADCASTSS (R10), Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       Y2, Y1, Y1
 	ADDQ         SI, R8
 	ADDQ         $0x04, R10
-	DECQ         R11
+	DECQ         R12
 	JNZ          depth
-	MOVQ         srcRow+48(FP), R10
+	VADDPS       Y1, Y0, Y0
+	DECQ         R11
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R10
 	SHLQ         $0x02, R10
 	ADDQ         R10, DI
 	DECQ         R9
 	JNZ          row
-	MOVQ         dstPixel+64(FP), DI
+	MOVQ         AX, DI
+	MOVQ         dstPixel+72(FP), R8
+	SHLQ         $0x02, R8
+	VMOVUPS      Y0, (DI)
+	MOVQ         dstPixel+72(FP), DI
 	SHLQ         $0x02, DI
-	VMOVUPS      Y0, (AX)
 	ADDQ         DI, AX
-	ADDQ         BX, CX
+	LEAQ         (CX)(BX*1), CX
 	DECQ         DX
 	JNZ          block
 	VZEROUPPER
 	RET
 
-// func ConvTile2x4(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// func FusedConvTile2x4(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
 // Requires: AVX, FMA3
-TEXT ·ConvTile2x4(SB), NOSPLIT, $0-80
+TEXT ·FusedConvTile2x4(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+56(FP), BX
+	MOVQ srcPixel+64(FP), BX
 	SHLQ $0x02, BX
-	MOVQ wStep+72(FP), SI
+	MOVQ wStep+80(FP), SI
 	SHLQ $0x02, SI
 	LEAQ (BX)(BX*2), DI
 
 block:
+	VXORPS  Y0, Y0, Y0
+	MOVQ    AX, R8
+	MOVQ    dstPixel+72(FP), R9
+	SHLQ    $0x02, R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y0, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y0, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y0, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y0, 32(R8)
+	MOVQ    CX, R8
+	MOVQ    w+16(FP), R9
+	MOVQ    rows+32(FP), R10
+
+row:
+	MOVQ R8, R11
+	MOVQ taps+40(FP), R12
+
+tap:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -129,13 +413,7 @@ block:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   CX, R8
-	MOVQ   w+16(FP), R9
-	MOVQ   rows+32(FP), R10
-
-row:
-	MOVQ R8, R11
-	MOVQ depth+40(FP), R12
+	MOVQ   depth+48(FP), R13
 
 depth:
 	VMOVUPS      (R9), Y8
@@ -154,26 +432,42 @@ depth:
 	VFMADD231PS  Y10, Y9, Y7
 	ADDQ         SI, R9
 	ADDQ         $0x04, R11
-	DECQ         R12
+	DECQ         R13
 	JNZ          depth
-	MOVQ         srcRow+48(FP), R11
+	MOVQ         AX, R13
+	MOVQ         dstPixel+72(FP), R14
+	SHLQ         $0x02, R14
+	VADDPS       (R13), Y0, Y0
+	VMOVUPS      Y0, (R13)
+	VADDPS       32(R13), Y1, Y1
+	VMOVUPS      Y1, 32(R13)
+	ADDQ         R14, R13
+	VADDPS       (R13), Y2, Y2
+	VMOVUPS      Y2, (R13)
+	VADDPS       32(R13), Y3, Y3
+	VMOVUPS      Y3, 32(R13)
+	ADDQ         R14, R13
+	VADDPS       (R13), Y4, Y4
+	VMOVUPS      Y4, (R13)
+	VADDPS       32(R13), Y5, Y5
+	VMOVUPS      Y5, 32(R13)
+	ADDQ         R14, R13
+	VADDPS       (R13), Y6, Y6
+	VMOVUPS      Y6, (R13)
+	VADDPS       32(R13), Y7, Y7
+	VMOVUPS      Y7, 32(R13)
+	DECQ         R12
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R11
 	SHLQ         $0x02, R11
 	ADDQ         R11, R8
 	DECQ         R10
 	JNZ          row
-	MOVQ         dstPixel+64(FP), R8
+	MOVQ         dstPixel+72(FP), R8
 	SHLQ         $0x02, R8
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
 	ADDQ         R8, AX
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y3, 32(AX)
 	ADDQ         R8, AX
-	VMOVUPS      Y4, (AX)
-	VMOVUPS      Y5, 32(AX)
 	ADDQ         R8, AX
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y7, 32(AX)
 	ADDQ         R8, AX
 	LEAQ         (CX)(BX*4), CX
 	DECQ         DX
@@ -181,15 +475,15 @@ depth:
 	VZEROUPPER
 	RET
 
-// func ConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// func FusedConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
 // Requires: AVX, FMA3
-TEXT ·ConvTile2x1(SB), NOSPLIT, $0-80
+TEXT ·FusedConvTile2x1(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+56(FP), BX
+	MOVQ srcPixel+64(FP), BX
 	SHLQ $0x02, BX
-	MOVQ wStep+72(FP), SI
+	MOVQ wStep+80(FP), SI
 	SHLQ $0x02, SI
 
 block:
@@ -201,37 +495,376 @@ block:
 
 row:
 	MOVQ DI, R10
-	MOVQ depth+40(FP), R11
+	MOVQ taps+40(FP), R11
+
+tap:
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   depth+48(FP), R12
 
 depth:
-	VMOVUPS      (R8), Y2
-	VMOVUPS      32(R8), Y3
-	VBROADCASTSS (R10), Y4
-	VFMADD231PS  Y4, Y2, Y0
-	VFMADD231PS  Y4, Y3, Y1
+	VMOVUPS      (R8), Y4
+	VMOVUPS      32(R8), Y5
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y6, Y4, Y2
+	VFMADD231PS  Y6, Y5, Y3
 	ADDQ         SI, R8
 	ADDQ         $0x04, R10
-	DECQ         R11
+	DECQ         R12
 	JNZ          depth
-	MOVQ         srcRow+48(FP), R10
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	DECQ         R11
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R10
 	SHLQ         $0x02, R10
 	ADDQ         R10, DI
 	DECQ         R9
 	JNZ          row
-	MOVQ         dstPixel+64(FP), DI
+	MOVQ         AX, DI
+	MOVQ         dstPixel+72(FP), R8
+	SHLQ         $0x02, R8
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	MOVQ         dstPixel+72(FP), DI
 	SHLQ         $0x02, DI
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
 	ADDQ         DI, AX
-	ADDQ         BX, CX
+	LEAQ         (CX)(BX*1), CX
 	DECQ         DX
 	JNZ          block
 	VZEROUPPER
 	RET
 
-// func GradTile4x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// func FusedConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
 // Requires: AVX, FMA3
-TEXT ·GradTile4x3(SB), NOSPLIT, $0-80
+TEXT ·FusedConvTile1x8(SB), NOSPLIT, $8-88
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ srcPixel+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ wStep+80(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (BX)(BX*2), DI
+	LEAQ (BX)(BX*4), R8
+	LEAQ (DI)(BX*4), R9
+
+block:
+	VXORPS  Y0, Y0, Y0
+	MOVQ    AX, R10
+	MOVQ    dstPixel+72(FP), R11
+	SHLQ    $0x02, R11
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y0, (R10)
+	MOVQ    CX, R10
+	MOVQ    w+16(FP), R11
+	MOVQ    rows+32(FP), R12
+
+row:
+	MOVQ R10, R13
+	MOVQ taps+40(FP), R14
+
+tap:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   depth+48(FP), R15
+
+depth:
+	VMOVUPS      (R11), Y8
+	VBROADCASTSS (R13), Y9
+	VFMADD231PS  Y9, Y8, Y0
+	VBROADCASTSS (R13)(BX*1), Y9
+	VFMADD231PS  Y9, Y8, Y1
+	VBROADCASTSS (R13)(BX*2), Y9
+	VFMADD231PS  Y9, Y8, Y2
+	VBROADCASTSS (R13)(DI*1), Y9
+	VFMADD231PS  Y9, Y8, Y3
+	VBROADCASTSS (R13)(BX*4), Y9
+	VFMADD231PS  Y9, Y8, Y4
+	VBROADCASTSS (R13)(R8*1), Y9
+	VFMADD231PS  Y9, Y8, Y5
+	VBROADCASTSS (R13)(DI*2), Y9
+	VFMADD231PS  Y9, Y8, Y6
+	VBROADCASTSS (R13)(R9*1), Y9
+	VFMADD231PS  Y9, Y8, Y7
+	ADDQ         SI, R11
+	ADDQ         $0x04, R13
+	DECQ         R15
+	JNZ          depth
+	MOVQ         AX, R15
+	MOVQ         dstPixel+72(FP), BP
+	SHLQ         $0x02, BP
+	VADDPS       (R15), Y0, Y0
+	VMOVUPS      Y0, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y1, Y1
+	VMOVUPS      Y1, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y2, Y2
+	VMOVUPS      Y2, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y3, Y3
+	VMOVUPS      Y3, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y4, Y4
+	VMOVUPS      Y4, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y5, Y5
+	VMOVUPS      Y5, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y6, Y6
+	VMOVUPS      Y6, (R15)
+	ADDQ         BP, R15
+	VADDPS       (R15), Y7, Y7
+	VMOVUPS      Y7, (R15)
+	DECQ         R14
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R13
+	SHLQ         $0x02, R13
+	ADDQ         R13, R10
+	DECQ         R12
+	JNZ          row
+	MOVQ         dstPixel+72(FP), R10
+	SHLQ         $0x02, R10
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	LEAQ         (CX)(BX*8), CX
+	DECQ         DX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func FusedConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// Requires: AVX, FMA3
+TEXT ·FusedConvTile1x1(SB), NOSPLIT, $0-88
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ srcPixel+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ wStep+80(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, DI
+	MOVQ   w+16(FP), R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ DI, R10
+	MOVQ taps+40(FP), R11
+
+tap:
+	VXORPS Y1, Y1, Y1
+	MOVQ   depth+48(FP), R12
+
+depth:
+	VMOVUPS      (R8), Y2
+	VBROADCASTSS (R10), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         SI, R8
+	ADDQ         $0x04, R10
+	DECQ         R12
+	JNZ          depth
+	VADDPS       Y1, Y0, Y0
+	DECQ         R11
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R10
+	SHLQ         $0x02, R10
+	ADDQ         R10, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         AX, DI
+	MOVQ         dstPixel+72(FP), R8
+	SHLQ         $0x02, R8
+	VMOVUPS      Y0, (DI)
+	MOVQ         dstPixel+72(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	LEAQ         (CX)(BX*1), CX
+	DECQ         DX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func GradTile4x2(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// Requires: AVX
+TEXT ·GradTile4x2(SB), NOSPLIT, $0-80
+	MOVQ   dy+8(FP), AX
+	MOVQ   x+16(FP), CX
+	MOVQ   rows+24(FP), DX
+	MOVQ   dyPixel+48(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   xPixel+64(FP), SI
+	SHLQ   $0x02, SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+row:
+	MOVQ AX, DI
+	MOVQ CX, R8
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (DI), Y10
+	VMULPS       Y10, Y8, Y11
+	VADDPS       Y11, Y0, Y0
+	VMULPS       Y10, Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VBROADCASTSS 4(DI), Y10
+	VMULPS       Y10, Y8, Y11
+	VADDPS       Y11, Y2, Y2
+	VMULPS       Y10, Y9, Y10
+	VADDPS       Y10, Y3, Y3
+	VBROADCASTSS 8(DI), Y10
+	VMULPS       Y10, Y8, Y11
+	VADDPS       Y11, Y4, Y4
+	VMULPS       Y10, Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VBROADCASTSS 12(DI), Y10
+	VMULPS       Y10, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y10, Y9, Y8
+	VADDPS       Y8, Y7, Y7
+	ADDQ         BX, DI
+	ADDQ         SI, R8
+	DECQ         R9
+	JNZ          pixel
+	MOVQ         dyRow+40(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	MOVQ         xRow+56(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, CX
+	DECQ         DX
+	JNZ          row
+	MOVQ         dw+0(FP), AX
+	MOVQ         dwStep+72(FP), CX
+	SHLQ         $0x02, CX
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VADDPS       32(AX), Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VADDPS       32(AX), Y5, Y5
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Y6, Y6
+	VMOVUPS      Y6, (AX)
+	VADDPS       32(AX), Y7, Y7
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VZEROUPPER
+	RET
+
+// func GradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// Requires: AVX
+TEXT ·GradTile4x1(SB), NOSPLIT, $0-80
+	MOVQ   dy+8(FP), AX
+	MOVQ   x+16(FP), CX
+	MOVQ   rows+24(FP), DX
+	MOVQ   dyPixel+48(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   xPixel+64(FP), SI
+	SHLQ   $0x02, SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+row:
+	MOVQ AX, DI
+	MOVQ CX, R8
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	VMOVUPS      (R8), Y4
+	VBROADCASTSS (DI), Y5
+	VMULPS       Y5, Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VBROADCASTSS 4(DI), Y5
+	VMULPS       Y5, Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	VBROADCASTSS 8(DI), Y5
+	VMULPS       Y5, Y4, Y5
+	VADDPS       Y5, Y2, Y2
+	VBROADCASTSS 12(DI), Y5
+	VMULPS       Y5, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	ADDQ         BX, DI
+	ADDQ         SI, R8
+	DECQ         R9
+	JNZ          pixel
+	MOVQ         dyRow+40(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	MOVQ         xRow+56(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, CX
+	DECQ         DX
+	JNZ          row
+	MOVQ         dw+0(FP), AX
+	MOVQ         dwStep+72(FP), CX
+	SHLQ         $0x02, CX
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Y1, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Y2, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Y3, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         CX, AX
+	VZEROUPPER
+	RET
+
+// func FusedGradTile4x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// Requires: AVX, FMA3
+TEXT ·FusedGradTile4x3(SB), NOSPLIT, $0-80
 	MOVQ   dy+8(FP), AX
 	MOVQ   x+16(FP), CX
 	MOVQ   rows+24(FP), DX
@@ -323,9 +956,9 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func GradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// func FusedGradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
 // Requires: AVX, FMA3
-TEXT ·GradTile4x1(SB), NOSPLIT, $0-80
+TEXT ·FusedGradTile4x1(SB), NOSPLIT, $0-80
 	MOVQ   dy+8(FP), AX
 	MOVQ   x+16(FP), CX
 	MOVQ   rows+24(FP), DX

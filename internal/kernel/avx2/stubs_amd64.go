@@ -4,56 +4,130 @@
 
 package avx2
 
-// ConvTile1x4 computes blocks of 4 pixels by 8 channels:
-//
-//	dst[p*dstPixel+c] = sum over r < rows, d < depth of src[p*srcPixel+r*srcRow+d] * w[(r*depth+d)*wStep+c]
-//
-// for p < 4*blocks and c < 8. Strides count elements; blocks, rows and depth are at least 1.
-//
-//go:noescape
-func ConvTile1x4(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-
-// ConvTile1x1 computes blocks of 1 pixels by 8 channels:
-//
-//	dst[p*dstPixel+c] = sum over r < rows, d < depth of src[p*srcPixel+r*srcRow+d] * w[(r*depth+d)*wStep+c]
-//
-// for p < 1*blocks and c < 8. Strides count elements; blocks, rows and depth are at least 1.
-//
-//go:noescape
-func ConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-
 // ConvTile2x4 computes blocks of 4 pixels by 16 channels:
 //
-//	dst[p*dstPixel+c] = sum over r < rows, d < depth of src[p*srcPixel+r*srcRow+d] * w[(r*depth+d)*wStep+c]
+//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
+//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
 //
-// for p < 4*blocks and c < 16. Strides count elements; blocks, rows and depth are at least 1.
+// for p < 4*blocks and c < 16: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
+// Products are rounded before they are added. Strides count elements; blocks, rows, taps and depth are at least 1.
 //
 //go:noescape
-func ConvTile2x4(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+func ConvTile2x4(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
 
 // ConvTile2x1 computes blocks of 1 pixels by 16 channels:
 //
-//	dst[p*dstPixel+c] = sum over r < rows, d < depth of src[p*srcPixel+r*srcRow+d] * w[(r*depth+d)*wStep+c]
+//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
+//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
 //
-// for p < 1*blocks and c < 16. Strides count elements; blocks, rows and depth are at least 1.
+// for p < 1*blocks and c < 16: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
+// Products are rounded before they are added. Strides count elements; blocks, rows, taps and depth are at least 1.
 //
 //go:noescape
-func ConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+func ConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
 
-// GradTile4x3 adds to 4 filters by 24 window elements:
+// ConvTile1x8 computes blocks of 8 pixels by 8 channels:
+//
+//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
+//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
+//
+// for p < 8*blocks and c < 8: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
+// Products are rounded before they are added. Strides count elements; blocks, rows, taps and depth are at least 1.
+//
+//go:noescape
+func ConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+
+// ConvTile1x1 computes blocks of 1 pixels by 8 channels:
+//
+//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
+//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
+//
+// for p < 1*blocks and c < 8: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
+// Products are rounded before they are added. Strides count elements; blocks, rows, taps and depth are at least 1.
+//
+//go:noescape
+func ConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+
+// FusedConvTile2x4 computes blocks of 4 pixels by 16 channels:
+//
+//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
+//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
+//
+// for p < 4*blocks and c < 16: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
+// Products must be exact in float32. Strides count elements; blocks, rows, taps and depth are at least 1.
+//
+//go:noescape
+func FusedConvTile2x4(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+
+// FusedConvTile2x1 computes blocks of 1 pixels by 16 channels:
+//
+//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
+//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
+//
+// for p < 1*blocks and c < 16: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
+// Products must be exact in float32. Strides count elements; blocks, rows, taps and depth are at least 1.
+//
+//go:noescape
+func FusedConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+
+// FusedConvTile1x8 computes blocks of 8 pixels by 8 channels:
+//
+//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
+//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
+//
+// for p < 8*blocks and c < 8: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
+// Products must be exact in float32. Strides count elements; blocks, rows, taps and depth are at least 1.
+//
+//go:noescape
+func FusedConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+
+// FusedConvTile1x1 computes blocks of 1 pixels by 8 channels:
+//
+//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
+//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
+//
+// for p < 1*blocks and c < 8: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
+// Products must be exact in float32. Strides count elements; blocks, rows, taps and depth are at least 1.
+//
+//go:noescape
+func FusedConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+
+// GradTile4x2 adds to 4 filters by 16 window elements:
 //
 //	dw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]
 //
-// for k < 4 and i < 24. Strides count elements; rows and pixels are at least 1.
+// for k < 4 and i < 16: one sum in ascending order, then added. Products are rounded before they are added.
+// Strides count elements; rows and pixels are at least 1.
 //
 //go:noescape
-func GradTile4x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+func GradTile4x2(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
 
 // GradTile4x1 adds to 4 filters by 8 window elements:
 //
 //	dw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]
 //
-// for k < 4 and i < 8. Strides count elements; rows and pixels are at least 1.
+// for k < 4 and i < 8: one sum in ascending order, then added. Products are rounded before they are added.
+// Strides count elements; rows and pixels are at least 1.
 //
 //go:noescape
 func GradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+
+// FusedGradTile4x3 adds to 4 filters by 24 window elements:
+//
+//	dw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]
+//
+// for k < 4 and i < 24: one sum in ascending order, then added. Products must be exact in float32.
+// Strides count elements; rows and pixels are at least 1.
+//
+//go:noescape
+func FusedGradTile4x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+
+// FusedGradTile4x1 adds to 4 filters by 8 window elements:
+//
+//	dw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]
+//
+// for k < 4 and i < 8: one sum in ascending order, then added. Products must be exact in float32.
+// Strides count elements; rows and pixels are at least 1.
+//
+//go:noescape
+func FusedGradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)

@@ -4,15 +4,185 @@
 
 #include "textflag.h"
 
-// func ConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// func ConvTile2x4(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
 // Requires: AVX, AVX512F
-TEXT ·ConvTile1x8(SB), NOSPLIT, $0-80
+TEXT ·ConvTile2x4(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+56(FP), BX
+	MOVQ srcPixel+64(FP), BX
 	SHLQ $0x02, BX
-	MOVQ wStep+72(FP), SI
+	MOVQ wStep+80(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (BX)(BX*2), DI
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   CX, R8
+	MOVQ   w+16(FP), R9
+	MOVQ   rows+32(FP), R10
+
+row:
+	MOVQ R8, R11
+	MOVQ taps+40(FP), R12
+
+tap:
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   depth+48(FP), R13
+
+depth:
+	VMOVUPS      (R9), Z16
+	VMOVUPS      64(R9), Z17
+	VBROADCASTSS (R11), Z18
+	VMULPS       Z18, Z16, Z19
+	VADDPS       Z19, Z8, Z8
+	VMULPS       Z18, Z17, Z18
+	VADDPS       Z18, Z9, Z9
+	VBROADCASTSS (R11)(BX*1), Z18
+	VMULPS       Z18, Z16, Z19
+	VADDPS       Z19, Z10, Z10
+	VMULPS       Z18, Z17, Z18
+	VADDPS       Z18, Z11, Z11
+	VBROADCASTSS (R11)(BX*2), Z18
+	VMULPS       Z18, Z16, Z19
+	VADDPS       Z19, Z12, Z12
+	VMULPS       Z18, Z17, Z18
+	VADDPS       Z18, Z13, Z13
+	VBROADCASTSS (R11)(DI*1), Z18
+	VMULPS       Z18, Z16, Z16
+	VADDPS       Z16, Z14, Z14
+	VMULPS       Z18, Z17, Z16
+	VADDPS       Z16, Z15, Z15
+	ADDQ         SI, R9
+	ADDQ         $0x04, R11
+	DECQ         R13
+	JNZ          depth
+	VADDPS       Z8, Z0, Z0
+	VADDPS       Z9, Z1, Z1
+	VADDPS       Z10, Z2, Z2
+	VADDPS       Z11, Z3, Z3
+	VADDPS       Z12, Z4, Z4
+	VADDPS       Z13, Z5, Z5
+	VADDPS       Z14, Z6, Z6
+	VADDPS       Z15, Z7, Z7
+	DECQ         R12
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R11
+	SHLQ         $0x02, R11
+	ADDQ         R11, R8
+	DECQ         R10
+	JNZ          row
+	MOVQ         AX, R8
+	MOVQ         dstPixel+72(FP), R9
+	SHLQ         $0x02, R9
+	VMOVUPS      Z0, (R8)
+	VMOVUPS      Z1, 64(R8)
+	ADDQ         R9, R8
+	VMOVUPS      Z2, (R8)
+	VMOVUPS      Z3, 64(R8)
+	ADDQ         R9, R8
+	VMOVUPS      Z4, (R8)
+	VMOVUPS      Z5, 64(R8)
+	ADDQ         R9, R8
+	VMOVUPS      Z6, (R8)
+	VMOVUPS      Z7, 64(R8)
+	MOVQ         dstPixel+72(FP), R8
+	SHLQ         $0x02, R8
+	ADDQ         R8, AX
+	ADDQ         R8, AX
+	ADDQ         R8, AX
+	ADDQ         R8, AX
+	LEAQ         (CX)(BX*4), CX
+	DECQ         DX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func ConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// Requires: AVX, AVX512F
+TEXT ·ConvTile2x1(SB), NOSPLIT, $0-88
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ srcPixel+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ wStep+80(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   CX, DI
+	MOVQ   w+16(FP), R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ DI, R10
+	MOVQ taps+40(FP), R11
+
+tap:
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   depth+48(FP), R12
+
+depth:
+	VMOVUPS      (R8), Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS (R10), Z6
+	VMULPS       Z6, Z4, Z4
+	VADDPS       Z4, Z2, Z2
+	VMULPS       Z6, Z5, Z4
+	VADDPS       Z4, Z3, Z3
+	ADDQ         SI, R8
+	ADDQ         $0x04, R10
+	DECQ         R12
+	JNZ          depth
+	VADDPS       Z2, Z0, Z0
+	VADDPS       Z3, Z1, Z1
+	DECQ         R11
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R10
+	SHLQ         $0x02, R10
+	ADDQ         R10, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         AX, DI
+	MOVQ         dstPixel+72(FP), R8
+	SHLQ         $0x02, R8
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	MOVQ         dstPixel+72(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	LEAQ         (CX)(BX*1), CX
+	DECQ         DX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func ConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// Requires: AVX, AVX512F
+TEXT ·ConvTile1x8(SB), NOSPLIT, $0-88
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ srcPixel+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ wStep+80(FP), SI
 	SHLQ $0x02, SI
 	LEAQ (BX)(BX*2), DI
 	LEAQ (BX)(BX*4), R8
@@ -33,60 +203,107 @@ block:
 
 row:
 	MOVQ R10, R13
-	MOVQ depth+40(FP), R14
+	MOVQ taps+40(FP), R14
+
+tap:
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   depth+48(FP), R15
 
 depth:
-	VMOVUPS          (R11), Z8
-	VFMADD231PS.BCST (R13), Z8, Z0
-	VFMADD231PS.BCST (R13)(BX*1), Z8, Z1
-	VFMADD231PS.BCST (R13)(BX*2), Z8, Z2
-	VFMADD231PS.BCST (R13)(DI*1), Z8, Z3
-	VFMADD231PS.BCST (R13)(BX*4), Z8, Z4
-	VFMADD231PS.BCST (R13)(R8*1), Z8, Z5
-	VFMADD231PS.BCST (R13)(DI*2), Z8, Z6
-	VFMADD231PS.BCST (R13)(R9*1), Z8, Z7
-	ADDQ             SI, R11
-	ADDQ             $0x04, R13
-	DECQ             R14
-	JNZ              depth
-	MOVQ             srcRow+48(FP), R13
-	SHLQ             $0x02, R13
-	ADDQ             R13, R10
-	DECQ             R12
-	JNZ              row
-	MOVQ             dstPixel+64(FP), R10
-	SHLQ             $0x02, R10
-	VMOVUPS          Z0, (AX)
-	ADDQ             R10, AX
-	VMOVUPS          Z1, (AX)
-	ADDQ             R10, AX
-	VMOVUPS          Z2, (AX)
-	ADDQ             R10, AX
-	VMOVUPS          Z3, (AX)
-	ADDQ             R10, AX
-	VMOVUPS          Z4, (AX)
-	ADDQ             R10, AX
-	VMOVUPS          Z5, (AX)
-	ADDQ             R10, AX
-	VMOVUPS          Z6, (AX)
-	ADDQ             R10, AX
-	VMOVUPS          Z7, (AX)
-	ADDQ             R10, AX
-	LEAQ             (CX)(BX*8), CX
-	DECQ             DX
-	JNZ              block
+	VMOVUPS      (R11), Z16
+	VBROADCASTSS (R13), Z17
+	VMULPS       Z17, Z16, Z17
+	VADDPS       Z17, Z8, Z8
+	VBROADCASTSS (R13)(BX*1), Z17
+	VMULPS       Z17, Z16, Z17
+	VADDPS       Z17, Z9, Z9
+	VBROADCASTSS (R13)(BX*2), Z17
+	VMULPS       Z17, Z16, Z17
+	VADDPS       Z17, Z10, Z10
+	VBROADCASTSS (R13)(DI*1), Z17
+	VMULPS       Z17, Z16, Z17
+	VADDPS       Z17, Z11, Z11
+	VBROADCASTSS (R13)(BX*4), Z17
+	VMULPS       Z17, Z16, Z17
+	VADDPS       Z17, Z12, Z12
+	VBROADCASTSS (R13)(R8*1), Z17
+	VMULPS       Z17, Z16, Z17
+	VADDPS       Z17, Z13, Z13
+	VBROADCASTSS (R13)(DI*2), Z17
+	VMULPS       Z17, Z16, Z17
+	VADDPS       Z17, Z14, Z14
+	VBROADCASTSS (R13)(R9*1), Z17
+	VMULPS       Z17, Z16, Z16
+	VADDPS       Z16, Z15, Z15
+	ADDQ         SI, R11
+	ADDQ         $0x04, R13
+	DECQ         R15
+	JNZ          depth
+	VADDPS       Z8, Z0, Z0
+	VADDPS       Z9, Z1, Z1
+	VADDPS       Z10, Z2, Z2
+	VADDPS       Z11, Z3, Z3
+	VADDPS       Z12, Z4, Z4
+	VADDPS       Z13, Z5, Z5
+	VADDPS       Z14, Z6, Z6
+	VADDPS       Z15, Z7, Z7
+	DECQ         R14
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R13
+	SHLQ         $0x02, R13
+	ADDQ         R13, R10
+	DECQ         R12
+	JNZ          row
+	MOVQ         AX, R10
+	MOVQ         dstPixel+72(FP), R11
+	SHLQ         $0x02, R11
+	VMOVUPS      Z0, (R10)
+	ADDQ         R11, R10
+	VMOVUPS      Z1, (R10)
+	ADDQ         R11, R10
+	VMOVUPS      Z2, (R10)
+	ADDQ         R11, R10
+	VMOVUPS      Z3, (R10)
+	ADDQ         R11, R10
+	VMOVUPS      Z4, (R10)
+	ADDQ         R11, R10
+	VMOVUPS      Z5, (R10)
+	ADDQ         R11, R10
+	VMOVUPS      Z6, (R10)
+	ADDQ         R11, R10
+	VMOVUPS      Z7, (R10)
+	MOVQ         dstPixel+72(FP), R10
+	SHLQ         $0x02, R10
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	ADDQ         R10, AX
+	LEAQ         (CX)(BX*8), CX
+	DECQ         DX
+	JNZ          block
 	VZEROUPPER
 	RET
 
-// func ConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// func ConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
 // Requires: AVX, AVX512F
-TEXT ·ConvTile1x1(SB), NOSPLIT, $0-80
+TEXT ·ConvTile1x1(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+56(FP), BX
+	MOVQ srcPixel+64(FP), BX
 	SHLQ $0x02, BX
-	MOVQ wStep+72(FP), SI
+	MOVQ wStep+80(FP), SI
 	SHLQ $0x02, SI
 
 block:
@@ -97,45 +314,370 @@ block:
 
 row:
 	MOVQ DI, R10
-	MOVQ depth+40(FP), R11
+	MOVQ taps+40(FP), R11
+
+tap:
+	VPXORD Z1, Z1, Z1
+	MOVQ   depth+48(FP), R12
 
 depth:
-	VMOVUPS          (R8), Z1
-	VFMADD231PS.BCST (R10), Z1, Z0
-	ADDQ             SI, R8
-	ADDQ             $0x04, R10
-	DECQ             R11
-	JNZ              depth
-	MOVQ             srcRow+48(FP), R10
-	SHLQ             $0x02, R10
-	ADDQ             R10, DI
-	DECQ             R9
-	JNZ              row
-	MOVQ             dstPixel+64(FP), DI
-	SHLQ             $0x02, DI
-	VMOVUPS          Z0, (AX)
-	ADDQ             DI, AX
-	ADDQ             BX, CX
-	DECQ             DX
-	JNZ              block
+	VMOVUPS      (R8), Z2
+	VBROADCASTSS (R10), Z3
+	VMULPS       Z3, Z2, Z2
+	VADDPS       Z2, Z1, Z1
+	ADDQ         SI, R8
+	ADDQ         $0x04, R10
+	DECQ         R12
+	JNZ          depth
+	VADDPS       Z1, Z0, Z0
+	DECQ         R11
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R10
+	SHLQ         $0x02, R10
+	ADDQ         R10, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         AX, DI
+	MOVQ         dstPixel+72(FP), R8
+	SHLQ         $0x02, R8
+	VMOVUPS      Z0, (DI)
+	MOVQ         dstPixel+72(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	LEAQ         (CX)(BX*1), CX
+	DECQ         DX
+	JNZ          block
 	VZEROUPPER
 	RET
 
-// func ConvTile2x8(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// func FusedConvTile2x4(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
 // Requires: AVX, AVX512F
-TEXT ·ConvTile2x8(SB), NOSPLIT, $0-80
+TEXT ·FusedConvTile2x4(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+56(FP), BX
+	MOVQ srcPixel+64(FP), BX
 	SHLQ $0x02, BX
-	MOVQ wStep+72(FP), SI
+	MOVQ wStep+80(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (BX)(BX*2), DI
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   CX, R8
+	MOVQ   w+16(FP), R9
+	MOVQ   rows+32(FP), R10
+
+row:
+	MOVQ R8, R11
+	MOVQ taps+40(FP), R12
+
+tap:
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   depth+48(FP), R13
+
+depth:
+	VMOVUPS      (R9), Z16
+	VMOVUPS      64(R9), Z17
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z18, Z16, Z8
+	VFMADD231PS  Z18, Z17, Z9
+	VBROADCASTSS (R11)(BX*1), Z18
+	VFMADD231PS  Z18, Z16, Z10
+	VFMADD231PS  Z18, Z17, Z11
+	VBROADCASTSS (R11)(BX*2), Z18
+	VFMADD231PS  Z18, Z16, Z12
+	VFMADD231PS  Z18, Z17, Z13
+	VBROADCASTSS (R11)(DI*1), Z18
+	VFMADD231PS  Z18, Z16, Z14
+	VFMADD231PS  Z18, Z17, Z15
+	ADDQ         SI, R9
+	ADDQ         $0x04, R11
+	DECQ         R13
+	JNZ          depth
+	VADDPS       Z8, Z0, Z0
+	VADDPS       Z9, Z1, Z1
+	VADDPS       Z10, Z2, Z2
+	VADDPS       Z11, Z3, Z3
+	VADDPS       Z12, Z4, Z4
+	VADDPS       Z13, Z5, Z5
+	VADDPS       Z14, Z6, Z6
+	VADDPS       Z15, Z7, Z7
+	DECQ         R12
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R11
+	SHLQ         $0x02, R11
+	ADDQ         R11, R8
+	DECQ         R10
+	JNZ          row
+	MOVQ         AX, R8
+	MOVQ         dstPixel+72(FP), R9
+	SHLQ         $0x02, R9
+	VMOVUPS      Z0, (R8)
+	VMOVUPS      Z1, 64(R8)
+	ADDQ         R9, R8
+	VMOVUPS      Z2, (R8)
+	VMOVUPS      Z3, 64(R8)
+	ADDQ         R9, R8
+	VMOVUPS      Z4, (R8)
+	VMOVUPS      Z5, 64(R8)
+	ADDQ         R9, R8
+	VMOVUPS      Z6, (R8)
+	VMOVUPS      Z7, 64(R8)
+	MOVQ         dstPixel+72(FP), R8
+	SHLQ         $0x02, R8
+	ADDQ         R8, AX
+	ADDQ         R8, AX
+	ADDQ         R8, AX
+	ADDQ         R8, AX
+	LEAQ         (CX)(BX*4), CX
+	DECQ         DX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func FusedConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// Requires: AVX, AVX512F
+TEXT ·FusedConvTile2x1(SB), NOSPLIT, $0-88
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ srcPixel+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ wStep+80(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   CX, DI
+	MOVQ   w+16(FP), R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ DI, R10
+	MOVQ taps+40(FP), R11
+
+tap:
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   depth+48(FP), R12
+
+depth:
+	VMOVUPS      (R8), Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z6, Z4, Z2
+	VFMADD231PS  Z6, Z5, Z3
+	ADDQ         SI, R8
+	ADDQ         $0x04, R10
+	DECQ         R12
+	JNZ          depth
+	VADDPS       Z2, Z0, Z0
+	VADDPS       Z3, Z1, Z1
+	DECQ         R11
+	JNZ          tap
+	MOVQ         srcRow+56(FP), R10
+	SHLQ         $0x02, R10
+	ADDQ         R10, DI
+	DECQ         R9
+	JNZ          row
+	MOVQ         AX, DI
+	MOVQ         dstPixel+72(FP), R8
+	SHLQ         $0x02, R8
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	MOVQ         dstPixel+72(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	LEAQ         (CX)(BX*1), CX
+	DECQ         DX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func FusedConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// Requires: AVX, AVX512F
+TEXT ·FusedConvTile1x8(SB), NOSPLIT, $0-88
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ srcPixel+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ wStep+80(FP), SI
 	SHLQ $0x02, SI
 	LEAQ (BX)(BX*2), DI
 	LEAQ (BX)(BX*4), R8
 	LEAQ (DI)(BX*4), R9
 
 block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   CX, R10
+	MOVQ   w+16(FP), R11
+	MOVQ   rows+32(FP), R12
+
+row:
+	MOVQ R10, R13
+	MOVQ taps+40(FP), R14
+
+tap:
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   depth+48(FP), R15
+
+depth:
+	VMOVUPS          (R11), Z16
+	VFMADD231PS.BCST (R13), Z16, Z8
+	VFMADD231PS.BCST (R13)(BX*1), Z16, Z9
+	VFMADD231PS.BCST (R13)(BX*2), Z16, Z10
+	VFMADD231PS.BCST (R13)(DI*1), Z16, Z11
+	VFMADD231PS.BCST (R13)(BX*4), Z16, Z12
+	VFMADD231PS.BCST (R13)(R8*1), Z16, Z13
+	VFMADD231PS.BCST (R13)(DI*2), Z16, Z14
+	VFMADD231PS.BCST (R13)(R9*1), Z16, Z15
+	ADDQ             SI, R11
+	ADDQ             $0x04, R13
+	DECQ             R15
+	JNZ              depth
+	VADDPS           Z8, Z0, Z0
+	VADDPS           Z9, Z1, Z1
+	VADDPS           Z10, Z2, Z2
+	VADDPS           Z11, Z3, Z3
+	VADDPS           Z12, Z4, Z4
+	VADDPS           Z13, Z5, Z5
+	VADDPS           Z14, Z6, Z6
+	VADDPS           Z15, Z7, Z7
+	DECQ             R14
+	JNZ              tap
+	MOVQ             srcRow+56(FP), R13
+	SHLQ             $0x02, R13
+	ADDQ             R13, R10
+	DECQ             R12
+	JNZ              row
+	MOVQ             AX, R10
+	MOVQ             dstPixel+72(FP), R11
+	SHLQ             $0x02, R11
+	VMOVUPS          Z0, (R10)
+	ADDQ             R11, R10
+	VMOVUPS          Z1, (R10)
+	ADDQ             R11, R10
+	VMOVUPS          Z2, (R10)
+	ADDQ             R11, R10
+	VMOVUPS          Z3, (R10)
+	ADDQ             R11, R10
+	VMOVUPS          Z4, (R10)
+	ADDQ             R11, R10
+	VMOVUPS          Z5, (R10)
+	ADDQ             R11, R10
+	VMOVUPS          Z6, (R10)
+	ADDQ             R11, R10
+	VMOVUPS          Z7, (R10)
+	MOVQ             dstPixel+72(FP), R10
+	SHLQ             $0x02, R10
+	ADDQ             R10, AX
+	ADDQ             R10, AX
+	ADDQ             R10, AX
+	ADDQ             R10, AX
+	ADDQ             R10, AX
+	ADDQ             R10, AX
+	ADDQ             R10, AX
+	ADDQ             R10, AX
+	LEAQ             (CX)(BX*8), CX
+	DECQ             DX
+	JNZ              block
+	VZEROUPPER
+	RET
+
+// func FusedConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// Requires: AVX, AVX512F
+TEXT ·FusedConvTile1x1(SB), NOSPLIT, $0-88
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ srcPixel+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ wStep+80(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VPXORD Z0, Z0, Z0
+	MOVQ   CX, DI
+	MOVQ   w+16(FP), R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ DI, R10
+	MOVQ taps+40(FP), R11
+
+tap:
+	VPXORD Z1, Z1, Z1
+	MOVQ   depth+48(FP), R12
+
+depth:
+	VMOVUPS          (R8), Z2
+	VFMADD231PS.BCST (R10), Z2, Z1
+	ADDQ             SI, R8
+	ADDQ             $0x04, R10
+	DECQ             R12
+	JNZ              depth
+	VADDPS           Z1, Z0, Z0
+	DECQ             R11
+	JNZ              tap
+	MOVQ             srcRow+56(FP), R10
+	SHLQ             $0x02, R10
+	ADDQ             R10, DI
+	DECQ             R9
+	JNZ              row
+	MOVQ             AX, DI
+	MOVQ             dstPixel+72(FP), R8
+	SHLQ             $0x02, R8
+	VMOVUPS          Z0, (DI)
+	MOVQ             dstPixel+72(FP), DI
+	SHLQ             $0x02, DI
+	ADDQ             DI, AX
+	LEAQ             (CX)(BX*1), CX
+	DECQ             DX
+	JNZ              block
+	VZEROUPPER
+	RET
+
+// func GradTile8x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// Requires: AVX, AVX512F
+TEXT ·GradTile8x3(SB), NOSPLIT, $0-80
+	MOVQ   dy+8(FP), AX
+	MOVQ   x+16(FP), CX
+	MOVQ   rows+24(FP), DX
+	MOVQ   dyPixel+48(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   xPixel+64(FP), SI
+	SHLQ   $0x02, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -152,133 +694,419 @@ block:
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
-	MOVQ   CX, R10
-	MOVQ   w+16(FP), R11
-	MOVQ   rows+32(FP), R12
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
 
 row:
-	MOVQ R10, R13
-	MOVQ depth+40(FP), R14
+	MOVQ AX, DI
+	MOVQ CX, R8
+	MOVQ pixels+32(FP), R9
 
-depth:
-	VMOVUPS      (R11), Z16
-	VMOVUPS      64(R11), Z17
-	VBROADCASTSS (R13), Z18
-	VFMADD231PS  Z18, Z16, Z0
-	VFMADD231PS  Z18, Z17, Z1
-	VBROADCASTSS (R13)(BX*1), Z18
-	VFMADD231PS  Z18, Z16, Z2
-	VFMADD231PS  Z18, Z17, Z3
-	VBROADCASTSS (R13)(BX*2), Z18
-	VFMADD231PS  Z18, Z16, Z4
-	VFMADD231PS  Z18, Z17, Z5
-	VBROADCASTSS (R13)(DI*1), Z18
-	VFMADD231PS  Z18, Z16, Z6
-	VFMADD231PS  Z18, Z17, Z7
-	VBROADCASTSS (R13)(BX*4), Z18
-	VFMADD231PS  Z18, Z16, Z8
-	VFMADD231PS  Z18, Z17, Z9
-	VBROADCASTSS (R13)(R8*1), Z18
-	VFMADD231PS  Z18, Z16, Z10
-	VFMADD231PS  Z18, Z17, Z11
-	VBROADCASTSS (R13)(DI*2), Z18
-	VFMADD231PS  Z18, Z16, Z12
-	VFMADD231PS  Z18, Z17, Z13
-	VBROADCASTSS (R13)(R9*1), Z18
-	VFMADD231PS  Z18, Z16, Z14
-	VFMADD231PS  Z18, Z17, Z15
-	ADDQ         SI, R11
-	ADDQ         $0x04, R13
-	DECQ         R14
-	JNZ          depth
-	MOVQ         srcRow+48(FP), R13
-	SHLQ         $0x02, R13
-	ADDQ         R13, R10
-	DECQ         R12
-	JNZ          row
-	MOVQ         dstPixel+64(FP), R10
-	SHLQ         $0x02, R10
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	ADDQ         R10, AX
-	VMOVUPS      Z2, (AX)
-	VMOVUPS      Z3, 64(AX)
-	ADDQ         R10, AX
-	VMOVUPS      Z4, (AX)
-	VMOVUPS      Z5, 64(AX)
-	ADDQ         R10, AX
-	VMOVUPS      Z6, (AX)
-	VMOVUPS      Z7, 64(AX)
-	ADDQ         R10, AX
-	VMOVUPS      Z8, (AX)
-	VMOVUPS      Z9, 64(AX)
-	ADDQ         R10, AX
-	VMOVUPS      Z10, (AX)
-	VMOVUPS      Z11, 64(AX)
-	ADDQ         R10, AX
-	VMOVUPS      Z12, (AX)
-	VMOVUPS      Z13, 64(AX)
-	ADDQ         R10, AX
-	VMOVUPS      Z14, (AX)
-	VMOVUPS      Z15, 64(AX)
-	ADDQ         R10, AX
-	LEAQ         (CX)(BX*8), CX
+pixel:
+	VMOVUPS      (R8), Z24
+	VMOVUPS      64(R8), Z25
+	VMOVUPS      128(R8), Z26
+	VBROADCASTSS (DI), Z27
+	VMULPS       Z27, Z24, Z28
+	VADDPS       Z28, Z0, Z0
+	VMULPS       Z27, Z25, Z28
+	VADDPS       Z28, Z1, Z1
+	VMULPS       Z27, Z26, Z27
+	VADDPS       Z27, Z2, Z2
+	VBROADCASTSS 4(DI), Z27
+	VMULPS       Z27, Z24, Z28
+	VADDPS       Z28, Z3, Z3
+	VMULPS       Z27, Z25, Z28
+	VADDPS       Z28, Z4, Z4
+	VMULPS       Z27, Z26, Z27
+	VADDPS       Z27, Z5, Z5
+	VBROADCASTSS 8(DI), Z27
+	VMULPS       Z27, Z24, Z28
+	VADDPS       Z28, Z6, Z6
+	VMULPS       Z27, Z25, Z28
+	VADDPS       Z28, Z7, Z7
+	VMULPS       Z27, Z26, Z27
+	VADDPS       Z27, Z8, Z8
+	VBROADCASTSS 12(DI), Z27
+	VMULPS       Z27, Z24, Z28
+	VADDPS       Z28, Z9, Z9
+	VMULPS       Z27, Z25, Z28
+	VADDPS       Z28, Z10, Z10
+	VMULPS       Z27, Z26, Z27
+	VADDPS       Z27, Z11, Z11
+	VBROADCASTSS 16(DI), Z27
+	VMULPS       Z27, Z24, Z28
+	VADDPS       Z28, Z12, Z12
+	VMULPS       Z27, Z25, Z28
+	VADDPS       Z28, Z13, Z13
+	VMULPS       Z27, Z26, Z27
+	VADDPS       Z27, Z14, Z14
+	VBROADCASTSS 20(DI), Z27
+	VMULPS       Z27, Z24, Z28
+	VADDPS       Z28, Z15, Z15
+	VMULPS       Z27, Z25, Z28
+	VADDPS       Z28, Z16, Z16
+	VMULPS       Z27, Z26, Z27
+	VADDPS       Z27, Z17, Z17
+	VBROADCASTSS 24(DI), Z27
+	VMULPS       Z27, Z24, Z28
+	VADDPS       Z28, Z18, Z18
+	VMULPS       Z27, Z25, Z28
+	VADDPS       Z28, Z19, Z19
+	VMULPS       Z27, Z26, Z27
+	VADDPS       Z27, Z20, Z20
+	VBROADCASTSS 28(DI), Z27
+	VMULPS       Z27, Z24, Z24
+	VADDPS       Z24, Z21, Z21
+	VMULPS       Z27, Z25, Z24
+	VADDPS       Z24, Z22, Z22
+	VMULPS       Z27, Z26, Z24
+	VADDPS       Z24, Z23, Z23
+	ADDQ         BX, DI
+	ADDQ         SI, R8
+	DECQ         R9
+	JNZ          pixel
+	MOVQ         dyRow+40(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	MOVQ         xRow+56(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, CX
 	DECQ         DX
-	JNZ          block
+	JNZ          row
+	MOVQ         dw+0(FP), AX
+	MOVQ         dwStep+72(FP), CX
+	SHLQ         $0x02, CX
+	VADDPS       (AX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VADDPS       128(AX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VADDPS       64(AX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VADDPS       128(AX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VADDPS       64(AX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VADDPS       128(AX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VADDPS       64(AX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VADDPS       128(AX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VADDPS       64(AX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VADDPS       128(AX), Z14, Z14
+	VMOVUPS      Z14, 128(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z15, Z15
+	VMOVUPS      Z15, (AX)
+	VADDPS       64(AX), Z16, Z16
+	VMOVUPS      Z16, 64(AX)
+	VADDPS       128(AX), Z17, Z17
+	VMOVUPS      Z17, 128(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z18, Z18
+	VMOVUPS      Z18, (AX)
+	VADDPS       64(AX), Z19, Z19
+	VMOVUPS      Z19, 64(AX)
+	VADDPS       128(AX), Z20, Z20
+	VMOVUPS      Z20, 128(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z21, Z21
+	VMOVUPS      Z21, (AX)
+	VADDPS       64(AX), Z22, Z22
+	VMOVUPS      Z22, 64(AX)
+	VADDPS       128(AX), Z23, Z23
+	VMOVUPS      Z23, 128(AX)
+	ADDQ         CX, AX
 	VZEROUPPER
 	RET
 
-// func ConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
+// func GradTile8x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
 // Requires: AVX, AVX512F
-TEXT ·ConvTile2x1(SB), NOSPLIT, $0-80
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+56(FP), BX
-	SHLQ $0x02, BX
-	MOVQ wStep+72(FP), SI
-	SHLQ $0x02, SI
-
-block:
+TEXT ·GradTile8x1(SB), NOSPLIT, $0-80
+	MOVQ   dy+8(FP), AX
+	MOVQ   x+16(FP), CX
+	MOVQ   rows+24(FP), DX
+	MOVQ   dyPixel+48(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   xPixel+64(FP), SI
+	SHLQ   $0x02, SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	MOVQ   CX, DI
-	MOVQ   w+16(FP), R8
-	MOVQ   rows+32(FP), R9
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
 
 row:
-	MOVQ DI, R10
-	MOVQ depth+40(FP), R11
+	MOVQ AX, DI
+	MOVQ CX, R8
+	MOVQ pixels+32(FP), R9
 
-depth:
-	VMOVUPS      (R8), Z2
-	VMOVUPS      64(R8), Z3
-	VBROADCASTSS (R10), Z4
-	VFMADD231PS  Z4, Z2, Z0
-	VFMADD231PS  Z4, Z3, Z1
+pixel:
+	VMOVUPS      (R8), Z8
+	VBROADCASTSS (DI), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z0, Z0
+	VBROADCASTSS 4(DI), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z1, Z1
+	VBROADCASTSS 8(DI), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z2, Z2
+	VBROADCASTSS 12(DI), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z3, Z3
+	VBROADCASTSS 16(DI), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z4, Z4
+	VBROADCASTSS 20(DI), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z5, Z5
+	VBROADCASTSS 24(DI), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z6, Z6
+	VBROADCASTSS 28(DI), Z9
+	VMULPS       Z9, Z8, Z8
+	VADDPS       Z8, Z7, Z7
+	ADDQ         BX, DI
 	ADDQ         SI, R8
-	ADDQ         $0x04, R10
-	DECQ         R11
-	JNZ          depth
-	MOVQ         srcRow+48(FP), R10
-	SHLQ         $0x02, R10
-	ADDQ         R10, DI
 	DECQ         R9
-	JNZ          row
-	MOVQ         dstPixel+64(FP), DI
+	JNZ          pixel
+	MOVQ         dyRow+40(FP), DI
 	SHLQ         $0x02, DI
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
 	ADDQ         DI, AX
-	ADDQ         BX, CX
+	MOVQ         xRow+56(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, CX
 	DECQ         DX
-	JNZ          block
+	JNZ          row
+	MOVQ         dw+0(FP), AX
+	MOVQ         dwStep+72(FP), CX
+	SHLQ         $0x02, CX
+	VADDPS       (AX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z7, Z7
+	VMOVUPS      Z7, (AX)
+	ADDQ         CX, AX
 	VZEROUPPER
 	RET
 
-// func GradTile8x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// func GradTile4x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
 // Requires: AVX, AVX512F
-TEXT ·GradTile8x3(SB), NOSPLIT, $0-80
+TEXT ·GradTile4x3(SB), NOSPLIT, $0-80
+	MOVQ   dy+8(FP), AX
+	MOVQ   x+16(FP), CX
+	MOVQ   rows+24(FP), DX
+	MOVQ   dyPixel+48(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   xPixel+64(FP), SI
+	SHLQ   $0x02, SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+
+row:
+	MOVQ AX, DI
+	MOVQ CX, R8
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      64(R8), Z13
+	VMOVUPS      128(R8), Z14
+	VBROADCASTSS (DI), Z15
+	VMULPS       Z15, Z12, Z16
+	VADDPS       Z16, Z0, Z0
+	VMULPS       Z15, Z13, Z16
+	VADDPS       Z16, Z1, Z1
+	VMULPS       Z15, Z14, Z15
+	VADDPS       Z15, Z2, Z2
+	VBROADCASTSS 4(DI), Z15
+	VMULPS       Z15, Z12, Z16
+	VADDPS       Z16, Z3, Z3
+	VMULPS       Z15, Z13, Z16
+	VADDPS       Z16, Z4, Z4
+	VMULPS       Z15, Z14, Z15
+	VADDPS       Z15, Z5, Z5
+	VBROADCASTSS 8(DI), Z15
+	VMULPS       Z15, Z12, Z16
+	VADDPS       Z16, Z6, Z6
+	VMULPS       Z15, Z13, Z16
+	VADDPS       Z16, Z7, Z7
+	VMULPS       Z15, Z14, Z15
+	VADDPS       Z15, Z8, Z8
+	VBROADCASTSS 12(DI), Z15
+	VMULPS       Z15, Z12, Z12
+	VADDPS       Z12, Z9, Z9
+	VMULPS       Z15, Z13, Z12
+	VADDPS       Z12, Z10, Z10
+	VMULPS       Z15, Z14, Z12
+	VADDPS       Z12, Z11, Z11
+	ADDQ         BX, DI
+	ADDQ         SI, R8
+	DECQ         R9
+	JNZ          pixel
+	MOVQ         dyRow+40(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	MOVQ         xRow+56(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, CX
+	DECQ         DX
+	JNZ          row
+	MOVQ         dw+0(FP), AX
+	MOVQ         dwStep+72(FP), CX
+	SHLQ         $0x02, CX
+	VADDPS       (AX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(AX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VADDPS       128(AX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VADDPS       64(AX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VADDPS       128(AX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VADDPS       64(AX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VADDPS       128(AX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VADDPS       64(AX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VADDPS       128(AX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	ADDQ         CX, AX
+	VZEROUPPER
+	RET
+
+// func GradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// Requires: AVX, AVX512F
+TEXT ·GradTile4x1(SB), NOSPLIT, $0-80
+	MOVQ   dy+8(FP), AX
+	MOVQ   x+16(FP), CX
+	MOVQ   rows+24(FP), DX
+	MOVQ   dyPixel+48(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   xPixel+64(FP), SI
+	SHLQ   $0x02, SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+row:
+	MOVQ AX, DI
+	MOVQ CX, R8
+	MOVQ pixels+32(FP), R9
+
+pixel:
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (DI), Z5
+	VMULPS       Z5, Z4, Z5
+	VADDPS       Z5, Z0, Z0
+	VBROADCASTSS 4(DI), Z5
+	VMULPS       Z5, Z4, Z5
+	VADDPS       Z5, Z1, Z1
+	VBROADCASTSS 8(DI), Z5
+	VMULPS       Z5, Z4, Z5
+	VADDPS       Z5, Z2, Z2
+	VBROADCASTSS 12(DI), Z5
+	VMULPS       Z5, Z4, Z4
+	VADDPS       Z4, Z3, Z3
+	ADDQ         BX, DI
+	ADDQ         SI, R8
+	DECQ         R9
+	JNZ          pixel
+	MOVQ         dyRow+40(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	MOVQ         xRow+56(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, CX
+	DECQ         DX
+	JNZ          row
+	MOVQ         dw+0(FP), AX
+	MOVQ         dwStep+72(FP), CX
+	SHLQ         $0x02, CX
+	VADDPS       (AX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VADDPS       (AX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VZEROUPPER
+	RET
+
+// func FusedGradTile8x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// Requires: AVX, AVX512F
+TEXT ·FusedGradTile8x3(SB), NOSPLIT, $0-80
 	MOVQ   dy+8(FP), AX
 	MOVQ   x+16(FP), CX
 	MOVQ   rows+24(FP), DX
@@ -426,9 +1254,9 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func GradTile8x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// func FusedGradTile8x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
 // Requires: AVX, AVX512F
-TEXT ·GradTile8x1(SB), NOSPLIT, $0-80
+TEXT ·FusedGradTile8x1(SB), NOSPLIT, $0-80
 	MOVQ   dy+8(FP), AX
 	MOVQ   x+16(FP), CX
 	MOVQ   rows+24(FP), DX
@@ -502,9 +1330,9 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func GradTile4x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// func FusedGradTile4x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
 // Requires: AVX, AVX512F
-TEXT ·GradTile4x3(SB), NOSPLIT, $0-80
+TEXT ·FusedGradTile4x3(SB), NOSPLIT, $0-80
 	MOVQ   dy+8(FP), AX
 	MOVQ   x+16(FP), CX
 	MOVQ   rows+24(FP), DX
@@ -596,9 +1424,9 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func GradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// func FusedGradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
 // Requires: AVX, AVX512F
-TEXT ·GradTile4x1(SB), NOSPLIT, $0-80
+TEXT ·FusedGradTile4x1(SB), NOSPLIT, $0-80
 	MOVQ   dy+8(FP), AX
 	MOVQ   x+16(FP), CX
 	MOVQ   rows+24(FP), DX

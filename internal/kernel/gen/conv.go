@@ -8,94 +8,146 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// conv emits ConvTileVxP for V vectors of output channels and P pixels a block.
+// conv emits ConvTileVxP for V vectors of output channels and P pixels a block, and FusedConvTileVxP.
 func (t *tier) conv() {
-	for _, v := range []int{1, 2} {
-		for _, p := range []int{t.block, 1} {
-			t.convTile(v, p)
+	for _, fused := range []bool{false, true} {
+		for _, shape := range t.convShapes {
+			t.convTile(shape[0], shape[1], fused)
 		}
 	}
 }
 
-func (t *tier) convTile(vectors, pixels int) {
-	name := fmt.Sprintf("ConvTile%dx%d", vectors, pixels)
-	TEXT(name, NOSPLIT, "func(dst, src, w *float32, blocks, rows, depth, srcRow, srcPixel, dstPixel, wStep int)")
+func (t *tier) convTile(vectors, pixels int, fused bool) {
+	name := fmt.Sprintf("%sConvTile%dx%d", prefix(fused), vectors, pixels)
+	TEXT(name, NOSPLIT, "func(dst, src, w *float32, blocks, rows, taps, depth, srcRow, srcPixel, dstPixel, wStep int)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s computes blocks of %d pixels by %d channels:", name, pixels, vectors*t.lanes),
 		"",
-		"\tdst[p*dstPixel+c] = sum over r < rows, d < depth of src[p*srcPixel+r*srcRow+d] * w[(r*depth+d)*wStep+c]",
+		"\tdst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of",
+		"\t                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]",
 		"",
-		fmt.Sprintf("for p < %d*blocks and c < %d. Strides count elements; blocks, rows and depth are at least 1.", pixels, vectors*t.lanes))
+		fmt.Sprintf("for p < %d*blocks and c < %d: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.", pixels, vectors*t.lanes),
+		rounding(fused)+" Strides count elements; blocks, rows, taps and depth are at least 1.")
 	dst, src, blocks := param("dst"), param("src"), param("blocks")
 	step, wStep := bytes("srcPixel"), bytes("wStep")
-	// Pixel i of a block is at base + reg*scale.
-	type place struct {
-		index reg.Register
-		scale uint8
-	}
-	var at []place
-	if pixels > 1 {
-		step3 := GP64()
-		LEAQ(Mem{Base: step, Index: step, Scale: 2}, step3)
-		at = []place{{nil, 0}, {step, 1}, {step, 2}, {step3, 1}}
-		if pixels > 4 {
-			step5, step7 := GP64(), GP64()
-			LEAQ(Mem{Base: step, Index: step, Scale: 4}, step5)
-			LEAQ(Mem{Base: step3, Index: step, Scale: 4}, step7)
-			at = append(at, place{step, 4}, place{step5, 1}, place{step3, 2}, place{step7, 1})
-		}
-	} else {
-		at = []place{{nil, 0}}
-	}
+	at, advance := t.pixels(step, pixels)
 	loop("block", blocks, func() {
-		acc := t.vecs(vectors * pixels)
-		for _, a := range acc {
-			t.zero(a)
-		}
+		total := t.totals(vectors, pixels, dst)
 		row, w, rows := clone(src), param("w"), param("rows")
 		loop("row", rows, func() {
-			s, depth := clone(row), param("depth")
-			loop("depth", depth, func() {
-				wv := t.vecs(vectors)
-				for i, r := range wv {
-					VMOVUPS(t.at(w, i), r)
+			s, taps := clone(row), param("taps")
+			loop("tap", taps, func() {
+				acc := t.vecs(vectors * pixels)
+				for _, a := range acc {
+					t.zero(a)
 				}
-				for i, a := range at {
-					m := Mem{Base: s}
-					if a.index != nil {
-						m = m.Idx(a.index, a.scale)
+				depth := param("depth")
+				loop("depth", depth, func() {
+					wv := t.vecs(vectors)
+					for i, r := range wv {
+						VMOVUPS(t.at(w, i), r)
 					}
-					if vectors == 1 && t.bcst {
-						VFMADD231PS_BCST(m, wv[0], acc[i])
-						continue
+					for i := range pixels {
+						t.multiplyAdd(at(s, i), wv, acc[i*vectors:(i+1)*vectors], fused)
 					}
-					b := t.vec()
-					VBROADCASTSS(m, b)
-					for j, r := range wv {
-						VFMADD231PS(b, r, acc[i*vectors+j])
-					}
-				}
-				ADDQ(wStep, w)
-				ADDQ(Imm(4), s)
+					ADDQ(wStep, w)
+					ADDQ(Imm(4), s)
+				})
+				total.add(acc)
 			})
 			srcRow := bytes("srcRow")
 			ADDQ(srcRow, row)
 		})
-		dstPixel := bytes("dstPixel")
-		for i := range pixels {
-			for j := range vectors {
-				VMOVUPS(acc[i*vectors+j], t.at(dst, j))
-			}
-			ADDQ(dstPixel, dst)
-		}
-		if pixels == 8 {
-			LEAQ(Mem{Base: src, Index: step, Scale: 8}, src)
-		} else if pixels == 4 {
-			LEAQ(Mem{Base: src, Index: step, Scale: 4}, src)
-		} else {
-			ADDQ(step, src)
-		}
+		total.store()
+		advance(src)
 	})
 	VZEROUPPER()
 	RET()
+}
+
+// pixels returns the operand of pixel i of a block behind a pointer, for pixels step bytes apart, and a function that
+// moves a pointer on by a block.
+func (t *tier) pixels(step reg.Register, n int) (at func(p reg.Register, i int) Mem, advance func(p reg.Register)) {
+	index, scale := []reg.Register{nil}, []uint8{0}
+	if n > 1 {
+		step3 := GP64()
+		LEAQ(Mem{Base: step, Index: step, Scale: 2}, step3)
+		index, scale = append(index, step, step, step3), append(scale, 1, 2, 1)
+		if n > 4 {
+			step5, step7 := GP64(), GP64()
+			LEAQ(Mem{Base: step, Index: step, Scale: 4}, step5)
+			LEAQ(Mem{Base: step3, Index: step, Scale: 4}, step7)
+			index, scale = append(index, step, step5, step3, step7), append(scale, 4, 1, 2, 1)
+		}
+	}
+	at = func(p reg.Register, i int) Mem {
+		m := Mem{Base: p}
+		if i > 0 {
+			m = m.Idx(index[i], scale[i])
+		}
+		return m
+	}
+	return at, func(p reg.Register) { LEAQ(Mem{Base: p, Index: step, Scale: uint8(n)}, p) }
+}
+
+// totals are the sums over the taps of a block: in registers where there are enough of them, else in dst itself.
+type totals struct {
+	t               *tier
+	vectors, pixels int
+	dst             reg.Register
+	regs            []reg.VecVirtual
+}
+
+func (t *tier) totals(vectors, pixels int, dst reg.Register) *totals {
+	s := &totals{t: t, vectors: vectors, pixels: pixels, dst: dst}
+	if 2*vectors*pixels+vectors+2 <= t.registers {
+		s.regs = t.vecs(vectors * pixels)
+		for _, r := range s.regs {
+			t.zero(r)
+		}
+		return s
+	}
+	zero := t.vec()
+	t.zero(zero)
+	s.each(func(_ int, m Mem) { VMOVUPS(zero, m) })
+	return s
+}
+
+// each calls touch for every vector of the block at dst.
+func (s *totals) each(touch func(i int, m Mem)) {
+	p := clone(s.dst)
+	step := bytes("dstPixel")
+	for i := range s.pixels {
+		for j := range s.vectors {
+			touch(i*s.vectors+j, s.t.at(p, j))
+		}
+		if i < s.pixels-1 {
+			ADDQ(step, p)
+		}
+	}
+}
+
+// add adds a tap's sums.
+func (s *totals) add(acc []reg.VecVirtual) {
+	if s.regs != nil {
+		for i, a := range acc {
+			VADDPS(a, s.regs[i], s.regs[i])
+		}
+		return
+	}
+	s.each(func(i int, m Mem) {
+		VADDPS(m, acc[i], acc[i])
+		VMOVUPS(acc[i], m)
+	})
+}
+
+// store leaves the totals in dst, and moves dst on by the block.
+func (s *totals) store() {
+	if s.regs != nil {
+		s.each(func(i int, m Mem) { VMOVUPS(s.regs[i], m) })
+	}
+	step := bytes("dstPixel")
+	for range s.pixels {
+		ADDQ(step, s.dst)
+	}
 }

@@ -7,28 +7,35 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// grad emits GradTileKxV for K filters and V vectors of window elements.
+// grad emits GradTileKxV for K filters and V vectors of window elements, and FusedGradTileKxV.
 func (t *tier) grad() {
 	filters := []int{4}
 	if t.lanes == 16 {
 		filters = []int{8, 4}
 	}
-	for _, k := range filters {
-		for _, v := range []int{3, 1} {
-			t.gradTile(k, v)
+	for _, fused := range []bool{false, true} {
+		wide := 3
+		if t.lanes == 8 && !fused {
+			wide = 2 // 16 registers
+		}
+		for _, k := range filters {
+			for _, v := range []int{wide, 1} {
+				t.gradTile(k, v, fused)
+			}
 		}
 	}
 }
 
-func (t *tier) gradTile(filters, vectors int) {
-	name := fmt.Sprintf("GradTile%dx%d", filters, vectors)
+func (t *tier) gradTile(filters, vectors int, fused bool) {
+	name := fmt.Sprintf("%sGradTile%dx%d", prefix(fused), filters, vectors)
 	TEXT(name, NOSPLIT, "func(dw, dy, x *float32, rows, pixels, dyRow, dyPixel, xRow, xPixel, dwStep int)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s adds to %d filters by %d window elements:", name, filters, vectors*t.lanes),
 		"",
 		"\tdw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]",
 		"",
-		fmt.Sprintf("for k < %d and i < %d. Strides count elements; rows and pixels are at least 1.", filters, vectors*t.lanes))
+		fmt.Sprintf("for k < %d and i < %d: one sum in ascending order, then added. %s", filters, vectors*t.lanes, rounding(fused)),
+		"Strides count elements; rows and pixels are at least 1.")
 	dyRow, xRow, rows := param("dy"), param("x"), param("rows")
 	dyPixel, xPixel := bytes("dyPixel"), bytes("xPixel")
 	acc := t.vecs(filters * vectors)
@@ -43,15 +50,7 @@ func (t *tier) gradTile(filters, vectors int) {
 				VMOVUPS(t.at(x, i), r)
 			}
 			for k := range filters {
-				if vectors == 1 && t.bcst {
-					VFMADD231PS_BCST(Mem{Base: dy, Disp: 4 * k}, xv[0], acc[k])
-					continue
-				}
-				b := t.vec()
-				VBROADCASTSS(Mem{Base: dy, Disp: 4 * k}, b)
-				for i, r := range xv {
-					VFMADD231PS(b, r, acc[k*vectors+i])
-				}
+				t.multiplyAdd(Mem{Base: dy, Disp: 4 * k}, xv, acc[k*vectors:(k+1)*vectors], fused)
 			}
 			ADDQ(dyPixel, dy)
 			ADDQ(xPixel, x)
