@@ -61,20 +61,9 @@ func (o *binConv) forwardChunk(worker, chunk int) {
 		kernel.PackSigns(bits, x, o.g.H*o.g.W*o.g.Groups, o.g.GroupC())
 		kernel.BinConv(counts, bits, o.filters, o.g)
 		if o.hasAlpha {
-			countsTo(o.m.rows(o.plain, i, i+1), counts, o.size)
+			kernel.ScaleCounts(o.m.rows(o.plain, i, i+1), counts, o.size)
 		}
-		countsTo(y, counts, o.scale)
-	}
-}
-
-// countsTo is y[p,k] = scale[k]·counts[p,k].
-func countsTo(y []float32, counts []int32, scale []float32) {
-	k := len(scale)
-	for p := 0; p < len(y); p += k {
-		row, in := y[p:p+k], counts[p:p+k]
-		for i, s := range scale {
-			row[i] = s * float32(in[i])
-		}
+		kernel.ScaleCounts(y, counts, o.scale)
 	}
 }
 
@@ -93,7 +82,7 @@ func (o *binConv) backwardChunk(worker, chunk int) {
 	signs := o.signs[worker]
 	for i := lo; i < hi; i++ {
 		if o.hasAlpha {
-			o.sumAlpha(chunk, o.m.rows(o.dy, i, i+1), o.m.rows(o.plain, i, i+1))
+			o.sumAlpha(worker, chunk, o.m.rows(o.dy, i, i+1), o.m.rows(o.plain, i, i+1))
 		}
 		kernel.UnpackSigns(signs, o.bits[i*o.g.InWords():(i+1)*o.g.InWords()], o.g.H*o.g.W*o.g.Groups, o.g.GroupC())
 		o.image(worker, chunk, i, signs)

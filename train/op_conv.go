@@ -31,7 +31,7 @@ func (o *conv) forwardChunk(_, chunk int) {
 		kernel.Conv(y, o.m.rows(o.x, i, i+1), o.hwi, o.g)
 		if o.alpha != nil {
 			copy(o.m.rows(o.plain, i, i+1), y)
-			scaleChannels(y, o.alpha)
+			kernel.ScaleChannels(y, y, o.alpha)
 		}
 	}
 }
@@ -47,20 +47,9 @@ func (o *conv) backwardChunk(worker, chunk int) {
 	lo, hi := o.m.span(chunk)
 	for i := lo; i < hi; i++ {
 		if o.alpha != nil {
-			o.sumAlpha(chunk, o.m.rows(o.dy, i, i+1), o.m.rows(o.plain, i, i+1))
+			o.sumAlpha(worker, chunk, o.m.rows(o.dy, i, i+1), o.m.rows(o.plain, i, i+1))
 		}
 		o.image(worker, chunk, i, o.m.rows(o.x, i, i+1))
-	}
-}
-
-// scaleChannels is y[p,k] *= scale[k].
-func scaleChannels(y, scale []float32) {
-	k := len(scale)
-	for p := 0; p < len(y); p += k {
-		row := y[p : p+k]
-		for i, s := range scale {
-			row[i] *= s
-		}
 	}
 }
 
@@ -81,6 +70,7 @@ type convGrad struct {
 	inputScratch        [][]float32 // by worker
 	filterScratch       [][]float32 // by worker
 	scaled              [][]float32 // by worker: dy·alpha of one image
+	imageSums           [][]float64 // by worker: sums of one image
 	sum                 func(worker, filter int)
 }
 
@@ -111,6 +101,10 @@ func (o *convGrad) allocate() {
 	o.filterScratch = o.m.workers.perWorker(kernel.GradFiltersScratch(g))
 	if o.hasAlpha {
 		o.scaled = o.m.workers.perWorker(g.OutLen())
+		o.imageSums = make([][]float64, o.m.workers.n)
+		for i := range o.imageSums {
+			o.imageSums[i] = make([]float64, 2*g.K)
+		}
 	}
 	o.m.needPartial(g.FilterLen())
 	o.sum = o.sumFilter
@@ -131,14 +125,12 @@ func (o *convGrad) clearPartial(chunk int) {
 	clear(o.alphaSums[chunk*o.g.K : (chunk+1)*o.g.K])
 }
 
-// sumAlpha adds Σ dy·plain to the chunk's gradient by alpha.
-func (o *convGrad) sumAlpha(chunk int, dy, plain []float32) {
-	sums := o.alphaSums[chunk*o.g.K : (chunk+1)*o.g.K]
-	for p := 0; p < len(dy); p += o.g.K {
-		row := plain[p : p+o.g.K]
-		for k, v := range dy[p : p+o.g.K] {
-			sums[k] += float64(v) * float64(row[k])
-		}
+// sumAlpha adds Σ dy·plain of one image to the chunk's gradient by alpha.
+func (o *convGrad) sumAlpha(worker, chunk int, dy, plain []float32) {
+	sums := o.imageSums[worker]
+	kernel.BatchNormSums(sums, dy, plain, 1, false)
+	for k, v := range sums[o.g.K:] {
+		o.alphaSums[chunk*o.g.K+k] += v
 	}
 }
 
@@ -148,8 +140,7 @@ func (o *convGrad) image(worker, chunk, i int, x []float32) {
 	dy := o.m.rows(o.dy, i, i+1)
 	if o.hasAlpha {
 		scaled := o.scaled[worker]
-		copy(scaled, dy)
-		scaleChannels(scaled, o.alpha)
+		kernel.ScaleChannels(scaled, dy, o.alpha)
 		dy = scaled
 	}
 	n := o.g.FilterLen()

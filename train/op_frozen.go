@@ -111,7 +111,7 @@ func (o *frozenLayer) convolve(worker int, scale, x, y []float32) {
 		kernel.Conv(y, x, o.hwi, o.g)
 	}
 	if scale != nil {
-		scaleChannels(y, scale)
+		kernel.ScaleChannels(y, y, scale)
 	}
 }
 

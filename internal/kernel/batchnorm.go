@@ -8,6 +8,12 @@ func Moments(sums []float64, x []float32) {
 	c := len(sums) / 2
 	checkLen("Moments", "x", len(x)%c, 0)
 	s, q := sums[:c], sums[c:][:c]
+	if k := wideFor(c); k != nil && len(x) > 0 {
+		for i := 0; i < c; i += k.half {
+			k.moments(&s[i], &q[i], &x[i], len(x)/c, c)
+		}
+		return
+	}
 	clear(sums)
 	for p := 0; p < len(x); p += c {
 		for i, v := range x[p : p+c] {
@@ -25,6 +31,12 @@ func BatchNorm(y, x []float32, scale, bias []float64, factor int, interleave boo
 	n := wide / factor
 	checkLen("BatchNorm", "bias", len(bias), wide)
 	checkLen("BatchNorm", "y", len(y), len(x)*factor)
+	if k := wideFor(n); k != nil && !interleave && len(x) > 0 {
+		for j := 0; j < wide; j += k.half {
+			k.batchNorm(&y[j], &x[j%n], &scale[j], &bias[j], len(x)/n, wide, n)
+		}
+		return
+	}
 	for p := 0; p*n < len(x); p++ {
 		in, out := x[p*n:(p+1)*n], y[p*wide:(p+1)*wide]
 		if interleave {
@@ -47,8 +59,14 @@ func BatchNormSums(sums []float64, dy, x []float32, factor int, interleave bool)
 	wide := len(sums) / 2
 	n := wide / factor
 	checkLen("BatchNormSums", "dy", len(dy), len(x)*factor)
-	clear(sums)
 	s, q := sums[:wide], sums[wide:][:wide]
+	if k := wideFor(n); k != nil && !interleave && len(x) > 0 {
+		for j := 0; j < wide; j += k.half {
+			k.batchNormSums(&s[j], &q[j], &dy[j], &x[j%n], len(x)/n, wide, n)
+		}
+		return
+	}
+	clear(sums)
 	for p := 0; p*n < len(x); p++ {
 		in, g := x[p*n:(p+1)*n], dy[p*wide:(p+1)*wide]
 		if interleave {
@@ -77,6 +95,12 @@ func BatchNormGrad(dx, dy, x []float32, scale, a, b []float64, factor int, inter
 	checkLen("BatchNormGrad", "b", len(b), n)
 	checkLen("BatchNormGrad", "dx", len(dx), len(x))
 	checkLen("BatchNormGrad", "dy", len(dy), len(x)*factor)
+	if k := wideFor(n); k != nil && !interleave && len(x) > 0 {
+		for i := 0; i < n; i += k.half {
+			k.batchNormGrad(&dx[i], &dy[i], &x[i], &scale[i], &a[i], &b[i], len(x)/n, factor, wide, n)
+		}
+		return
+	}
 	first, step := 1, n // copies of channel i: i·first + r·step
 	if interleave {
 		first, step = factor, 1
@@ -95,29 +119,54 @@ func BatchNormGrad(dx, dy, x []float32, scale, a, b []float64, factor int, inter
 }
 
 // reductionLanes is the number of interleaved partial sums that a sum over a whole map is made of, so that it is the
-// same on every tier: element i goes to partial sum i mod 8, and these are added pairwise.
-const reductionLanes = 8
+// same on every tier: element i goes to partial sum i mod 16, and these are added pairwise.
+const reductionLanes = 16
 
-func reduce(s *[reductionLanes]float64) float64 {
-	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
+type partialSums [reductionLanes]float64
+
+// total adds the partial sums pairwise.
+func (s *partialSums) total() float64 {
+	for n := reductionLanes / 2; n > 0; n /= 2 {
+		for i := range n {
+			s[i] += s[i+n]
+		}
+	}
+	return s[0]
+}
+
+// steps returns the kernels for n elements in steps of reductionLanes, and the number of elements that they take; nil
+// and 0 without such kernels.
+func steps(n int) (*wideKernels, int) {
+	if k := wideFor(reductionLanes); k != nil && n >= reductionLanes {
+		return k, n / reductionLanes * reductionLanes
+	}
+	return nil, 0
 }
 
 // SumSquares returns the sum of x and of its squares, each in interleaved partial sums.
 func SumSquares(x []float32) (sum, squares float64) {
-	var s, q [reductionLanes]float64
+	var s, q partialSums
+	if k, n := steps(len(x)); k != nil {
+		k.sumSquares(&s[0], &q[0], &x[0], n/reductionLanes)
+		x = x[n:]
+	}
 	for i, v := range x {
 		f := float64(v)
 		s[i%reductionLanes] += f
 		q[i%reductionLanes] += float64(f * f)
 	}
-	return reduce(&s), reduce(&q)
+	return s.total(), q.total()
 }
 
 // SignGrad multiplies d by the derivative of the sign's approximation at x·inv, max(0, 2 - 2·|x·inv|), and returns the sum
 // of d·x after that, in interleaved partial sums.
 func SignGrad(d, x []float32, inv float64) float64 {
 	checkLen("SignGrad", "x", len(x), len(d))
-	var s [reductionLanes]float64
+	var s partialSums
+	if k, n := steps(len(x)); k != nil {
+		k.signGrad(&s[0], &d[0], &x[0], n/reductionLanes, inv)
+		d, x = d[n:], x[n:]
+	}
 	d = d[:len(x)]
 	for i, v := range x {
 		u := float64(float64(v) * inv)
@@ -128,14 +177,18 @@ func SignGrad(d, x []float32, inv float64) float64 {
 		d[i] = g
 		s[i%reductionLanes] += float64(float64(g) * float64(v))
 	}
-	return reduce(&s)
+	return s.total()
 }
 
-// Combine is d[i] = p·d[i] + q·x[i] + r.
+// Combine is d[i] = p·d[i] + (q·x[i] + r).
 func Combine(d, x []float32, p, q, r float64) {
 	checkLen("Combine", "x", len(x), len(d))
+	if k, n := steps(len(x)); k != nil {
+		k.combine(&d[0], &x[0], n/reductionLanes, p, q, r)
+		d, x = d[n:], x[n:]
+	}
 	d = d[:len(x)]
 	for i, v := range x {
-		d[i] = float32(float64(p*float64(d[i])) + float64(float64(q*float64(v))+r))
+		d[i] = float32(float64(p*float64(d[i])) + (float64(q*float64(v)) + r))
 	}
 }

@@ -33,6 +33,12 @@ func Affine(dst, src, scale, bias []float32, factor int, interleave bool) {
 func Add(dst, a, b []float32) {
 	checkLen("Add", "a", len(a), len(dst))
 	checkLen("Add", "b", len(b), len(dst))
+	if k := active.flat.add; k != nil && len(dst) >= active.lanes {
+		n := len(dst) / active.lanes
+		k(&dst[0], &a[0], &b[0], n)
+		done := n * active.lanes
+		dst, a, b = dst[done:], a[done:], b[done:]
+	}
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
 		dst[i] = a[i] + b[i]
@@ -42,6 +48,11 @@ func Add(dst, a, b []float32) {
 // Hardtanh is dst[i] = min(1, max(-1, src[i])); NaN stays NaN. dst may be src.
 func Hardtanh(dst, src []float32) {
 	checkLen("Hardtanh", "src", len(src), len(dst))
+	if k := active.flat.hardtanh; k != nil && len(dst) >= active.lanes {
+		n := len(dst) / active.lanes
+		k(&dst[0], &src[0], n)
+		dst, src = dst[n*active.lanes:], src[n*active.lanes:]
+	}
 	src = src[:len(dst)]
 	for i, v := range src {
 		if v > 1 {
@@ -58,6 +69,12 @@ func Hardtanh(dst, src []float32) {
 func HardtanhGrad(dx, dy, y []float32) {
 	checkLen("HardtanhGrad", "dy", len(dy), len(dx))
 	checkLen("HardtanhGrad", "y", len(y), len(dx))
+	if k := active.flat.hardtanhGrad; k != nil && len(dx) >= active.lanes {
+		n := len(dx) / active.lanes
+		k(&dx[0], &dy[0], &y[0], n)
+		done := n * active.lanes
+		dx, dy, y = dx[done:], dy[done:], y[done:]
+	}
 	dy, y = dy[:len(dx)], y[:len(dx)]
 	for i, v := range y {
 		g := dy[i]
@@ -79,6 +96,44 @@ func PReLU(dst, src, slope []float32) {
 				v = float32(slope[i] * v)
 			}
 			out[i] = v
+		}
+	}
+}
+
+// ScaleChannels is dst[p,c] = scale[c]·src[p,c]. dst may be src.
+func ScaleChannels(dst, src, scale []float32) {
+	c := len(scale)
+	checkLen("ScaleChannels", "src", len(src), len(dst))
+	checkLen("ScaleChannels", "dst", len(dst)%c, 0)
+	if k := active.flat.scaleChannels; k != nil && c%active.lanes == 0 && len(dst) > 0 {
+		for first := 0; first < c; first += active.lanes {
+			k(&dst[first], &src[first], &scale[first], len(dst)/c, c)
+		}
+		return
+	}
+	for p := 0; p < len(dst); p += c {
+		in, out := src[p:p+c], dst[p:p+c]
+		for i, s := range scale {
+			out[i] = s * in[i]
+		}
+	}
+}
+
+// ScaleCounts is dst[p,c] = scale[c]·float32(counts[p,c]).
+func ScaleCounts(dst []float32, counts []int32, scale []float32) {
+	c := len(scale)
+	checkLen("ScaleCounts", "counts", len(counts), len(dst))
+	checkLen("ScaleCounts", "dst", len(dst)%c, 0)
+	if k := active.flat.scaleCounts; k != nil && c%active.lanes == 0 && len(dst) > 0 {
+		for first := 0; first < c; first += active.lanes {
+			k(&dst[first], &counts[first], &scale[first], len(dst)/c, c)
+		}
+		return
+	}
+	for p := 0; p < len(dst); p += c {
+		in, out := counts[p:p+c], dst[p:p+c]
+		for i, s := range scale {
+			out[i] = s * float32(in[i])
 		}
 	}
 }

@@ -16,6 +16,40 @@ type tier struct {
 	lanes int // float32 lanes of a vector, 0 without assembly
 	// The tiles, with products rounded before they are added, and fused for products that are exact.
 	rounded, exact tiles
+	flat           flatKernels
+	wide           []wideKernels // by elements of a vector, the most first
+}
+
+// flatKernels are passes over float32 vectors; the functions of the same names say what they compute. Counts are of whole
+// vectors, at least 1.
+type flatKernels struct {
+	add, hardtanhGrad func(dst, a, b *float32, vectors int)
+	hardtanh          func(dst, src *float32, vectors int)
+	scaleChannels     func(dst, src, scale *float32, pixels, step int)
+	scaleCounts       func(dst *float32, counts *int32, scale *float32, pixels, step int)
+}
+
+// wideKernels are passes that compute in float64, with half elements in a vector: of channels for the passes of batch
+// norm, else in steps of 16.
+type wideKernels struct {
+	half          int
+	moments       func(sum, squares *float64, x *float32, pixels, step int)
+	batchNorm     func(y, x *float32, scale, bias *float64, pixels, yStep, xStep int)
+	batchNormSums func(sum, products *float64, dy, x *float32, pixels, dyStep, xStep int)
+	batchNormGrad func(dx, dy, x *float32, scale, a, b *float64, pixels, copies, dyStep, xStep int)
+	sumSquares    func(sum, squares *float64, x *float32, steps int)
+	signGrad      func(sum *float64, d, x *float32, steps int, inv float64)
+	combine       func(d, x *float32, steps int, p, q, r float64)
+}
+
+// wideFor returns the active tier's kernels whose vectors divide n channels, nil if there are none.
+func wideFor(n int) *wideKernels {
+	for i := range active.wide {
+		if n%active.wide[i].half == 0 {
+			return &active.wide[i]
+		}
+	}
+	return nil
 }
 
 // tiles are the routines for convolutions and their gradients.

@@ -12,32 +12,47 @@ func detect() []*tier {
 	list := []*tier{{name: Generic}}
 	x := &cpu.X86
 	if x.HasAVX2 && x.HasFMA {
-		list = append(list, &tier{
-			name: AVX2, lanes: 8,
-			rounded: tiles{
-				conv: []convTile{{2, 4, avx2.ConvTile2x4}, {2, 1, avx2.ConvTile2x1}, {1, 8, avx2.ConvTile1x8}, {1, 1, avx2.ConvTile1x1}},
-				grad: []gradTile{{4, 2, avx2.GradTile4x2}, {4, 1, avx2.GradTile4x1}},
-			},
-			exact: tiles{
-				conv: []convTile{{2, 4, avx2.FusedConvTile2x4}, {2, 1, avx2.FusedConvTile2x1}, {1, 8, avx2.FusedConvTile1x8}, {1, 1, avx2.FusedConvTile1x1}},
-				grad: []gradTile{{4, 3, avx2.FusedGradTile4x3}, {4, 1, avx2.FusedGradTile4x1}},
-			},
-		})
+		list = append(list, avx2Tier())
 	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VPOPCNTDQ {
-		list = append(list, &tier{
-			name: AVX512, lanes: 16,
-			rounded: tiles{
-				conv: []convTile{{2, 4, avx512.ConvTile2x4}, {2, 1, avx512.ConvTile2x1}, {1, 8, avx512.ConvTile1x8}, {1, 1, avx512.ConvTile1x1}},
-				grad: []gradTile{{8, 3, avx512.GradTile8x3}, {4, 3, avx512.GradTile4x3},
-					{8, 1, avx512.GradTile8x1}, {4, 1, avx512.GradTile4x1}},
-			},
-			exact: tiles{
-				conv: []convTile{{2, 4, avx512.FusedConvTile2x4}, {2, 1, avx512.FusedConvTile2x1}, {1, 8, avx512.FusedConvTile1x8}, {1, 1, avx512.FusedConvTile1x1}},
-				grad: []gradTile{{8, 3, avx512.FusedGradTile8x3}, {4, 3, avx512.FusedGradTile4x3},
-					{8, 1, avx512.FusedGradTile8x1}, {4, 1, avx512.FusedGradTile4x1}},
-			},
-		})
+		list = append(list, avx512Tier())
 	}
 	return list
+}
+
+func avx2Tier() *tier {
+	return &tier{
+		name: AVX2, lanes: 8,
+		rounded: tiles{
+			conv: []convTile{{2, 4, avx2.ConvTile2x4}, {2, 1, avx2.ConvTile2x1}, {1, 8, avx2.ConvTile1x8}, {1, 1, avx2.ConvTile1x1}},
+			grad: []gradTile{{4, 2, avx2.GradTile4x2}, {4, 1, avx2.GradTile4x1}},
+		},
+		exact: tiles{
+			conv: []convTile{{2, 4, avx2.FusedConvTile2x4}, {2, 1, avx2.FusedConvTile2x1}, {1, 8, avx2.FusedConvTile1x8}, {1, 1, avx2.FusedConvTile1x1}},
+			grad: []gradTile{{4, 3, avx2.FusedGradTile4x3}, {4, 1, avx2.FusedGradTile4x1}},
+		},
+		flat: flatKernels{avx2.Add, avx2.HardtanhGrad, avx2.Hardtanh, avx2.ScaleChannels, avx2.ScaleCounts},
+		wide: []wideKernels{avx2Wide},
+	}
+}
+
+var avx2Wide = wideKernels{4, avx2.Moments, avx2.BatchNorm, avx2.BatchNormSums, avx2.BatchNormGrad, avx2.SumSquares, avx2.SignGrad, avx2.Combine}
+
+func avx512Tier() *tier {
+	return &tier{
+		name: AVX512, lanes: 16,
+		rounded: tiles{
+			conv: []convTile{{2, 4, avx512.ConvTile2x4}, {2, 1, avx512.ConvTile2x1}, {1, 8, avx512.ConvTile1x8}, {1, 1, avx512.ConvTile1x1}},
+			grad: []gradTile{{8, 3, avx512.GradTile8x3}, {4, 3, avx512.GradTile4x3}, {8, 1, avx512.GradTile8x1}, {4, 1, avx512.GradTile4x1}},
+		},
+		exact: tiles{
+			conv: []convTile{{2, 4, avx512.FusedConvTile2x4}, {2, 1, avx512.FusedConvTile2x1}, {1, 8, avx512.FusedConvTile1x8}, {1, 1, avx512.FusedConvTile1x1}},
+			grad: []gradTile{{8, 3, avx512.FusedGradTile8x3}, {4, 3, avx512.FusedGradTile4x3}, {8, 1, avx512.FusedGradTile8x1}, {4, 1, avx512.FusedGradTile4x1}},
+		},
+		flat: flatKernels{avx512.Add, avx512.HardtanhGrad, avx512.Hardtanh, avx512.ScaleChannels, avx512.ScaleCounts},
+		wide: []wideKernels{
+			{8, avx512.Moments, avx512.BatchNorm, avx512.BatchNormSums, avx512.BatchNormGrad, avx512.SumSquares, avx512.SignGrad, avx512.Combine},
+			avx2Wide, // four channels
+		},
+	}
 }

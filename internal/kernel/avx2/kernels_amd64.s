@@ -1015,3 +1015,424 @@ pixel:
 	ADDQ         CX, AX
 	VZEROUPPER
 	RET
+
+// func Add(dst *float32, a *float32, b *float32, vectors int)
+// Requires: AVX
+TEXT ·Add(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ vectors+24(FP), BX
+
+vector:
+	VMOVUPS (CX), Y0
+	VADDPS  (DX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, AX
+	DECQ    BX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func Hardtanh(dst *float32, src *float32, vectors int)
+// Requires: AVX, AVX2
+TEXT ·Hardtanh(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0xbf800000, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Y1
+
+vector:
+	VMOVUPS (CX), Y2
+	VMAXPS  Y2, Y1, Y2
+	VMINPS  Y2, Y0, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, AX
+	DECQ    DX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func HardtanhGrad(dx *float32, dy *float32, y *float32, vectors int)
+// Requires: AVX, AVX2
+TEXT ·HardtanhGrad(SB), NOSPLIT, $0-32
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         y+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVL         $0x3f800000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x7fffffff, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Y1
+
+vector:
+	VPAND   (DX), Y1, Y2
+	VCMPPS  $0x01, Y0, Y2, Y2
+	VANDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	DECQ    BX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func ScaleChannels(dst *float32, src *float32, scale *float32, pixels int, step int)
+// Requires: AVX
+TEXT ·ScaleChannels(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    pixels+24(FP), DX
+	MOVQ    step+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    scale+16(FP), SI
+	VMOVUPS (SI), Y0
+
+pixel:
+	VMULPS  (CX), Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    BX, CX
+	ADDQ    BX, AX
+	DECQ    DX
+	JNZ     pixel
+	VZEROUPPER
+	RET
+
+// func ScaleCounts(dst *float32, counts *int32, scale *float32, pixels int, step int)
+// Requires: AVX
+TEXT ·ScaleCounts(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    counts+8(FP), CX
+	MOVQ    pixels+24(FP), DX
+	MOVQ    step+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    scale+16(FP), SI
+	VMOVUPS (SI), Y0
+
+pixel:
+	VCVTDQ2PS (CX), Y1
+	VMULPS    Y1, Y0, Y1
+	VMOVUPS   Y1, (AX)
+	ADDQ      BX, CX
+	ADDQ      BX, AX
+	DECQ      DX
+	JNZ       pixel
+	VZEROUPPER
+	RET
+
+// func Moments(sum *float64, squares *float64, x *float32, pixels int, step int)
+// Requires: AVX
+TEXT ·Moments(SB), NOSPLIT, $0-40
+	MOVQ   x+16(FP), AX
+	MOVQ   pixels+24(FP), CX
+	MOVQ   step+32(FP), DX
+	SHLQ   $0x02, DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+pixel:
+	VCVTPS2PD (AX), Y2
+	VADDPD    Y2, Y0, Y0
+	VMULPD    Y2, Y2, Y2
+	VADDPD    Y2, Y1, Y1
+	ADDQ      DX, AX
+	DECQ      CX
+	JNZ       pixel
+	MOVQ      sum+0(FP), AX
+	MOVQ      squares+8(FP), CX
+	VMOVUPD   Y0, (AX)
+	VMOVUPD   Y1, (CX)
+	VZEROUPPER
+	RET
+
+// func BatchNorm(y *float32, x *float32, scale *float64, bias *float64, pixels int, yStep int, xStep int)
+// Requires: AVX
+TEXT ·BatchNorm(SB), NOSPLIT, $0-56
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    pixels+32(FP), DX
+	MOVQ    yStep+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    xStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    scale+16(FP), DI
+	VMOVUPD (DI), Y0
+	MOVQ    bias+24(FP), DI
+	VMOVUPD (DI), Y1
+
+pixel:
+	VCVTPS2PD  (CX), Y2
+	VMULPD     Y2, Y0, Y2
+	VADDPD     Y2, Y1, Y2
+	VCVTPD2PSY Y2, X2
+	VMOVUPS    X2, (AX)
+	ADDQ       SI, CX
+	ADDQ       BX, AX
+	DECQ       DX
+	JNZ        pixel
+	VZEROUPPER
+	RET
+
+// func BatchNormSums(sum *float64, products *float64, dy *float32, x *float32, pixels int, dyStep int, xStep int)
+// Requires: AVX
+TEXT ·BatchNormSums(SB), NOSPLIT, $0-56
+	MOVQ   dy+16(FP), AX
+	MOVQ   x+24(FP), CX
+	MOVQ   pixels+32(FP), DX
+	MOVQ   dyStep+40(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   xStep+48(FP), SI
+	SHLQ   $0x02, SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+pixel:
+	VCVTPS2PD (AX), Y2
+	VCVTPS2PD (CX), Y3
+	VADDPD    Y2, Y0, Y0
+	VMULPD    Y2, Y3, Y3
+	VADDPD    Y3, Y1, Y1
+	ADDQ      BX, AX
+	ADDQ      SI, CX
+	DECQ      DX
+	JNZ       pixel
+	MOVQ      sum+0(FP), AX
+	MOVQ      products+8(FP), CX
+	VMOVUPD   Y0, (AX)
+	VMOVUPD   Y1, (CX)
+	VZEROUPPER
+	RET
+
+// func BatchNormGrad(dx *float32, dy *float32, x *float32, scale *float64, a *float64, b *float64, pixels int, copies int, dyStep int, xStep int)
+// Requires: AVX
+TEXT ·BatchNormGrad(SB), NOSPLIT, $0-80
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    pixels+48(FP), BX
+	MOVQ    dyStep+64(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    xStep+72(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    a+32(FP), R8
+	VMOVUPD (R8), Y0
+	MOVQ    b+40(FP), R8
+	VMOVUPD (R8), Y1
+
+pixel:
+	VCVTPS2PD (DX), Y2
+	VMULPD    Y2, Y1, Y2
+	VADDPD    Y2, Y0, Y2
+	MOVQ      CX, R8
+	MOVQ      scale+24(FP), R9
+	MOVQ      copies+56(FP), R10
+
+copy:
+	VCVTPS2PD  (R8), Y3
+	VMULPD     (R9), Y3, Y3
+	VADDPD     Y3, Y2, Y2
+	ADDQ       DI, R8
+	LEAQ       (R9)(DI*2), R9
+	DECQ       R10
+	JNZ        copy
+	VCVTPD2PSY Y2, X2
+	VMOVUPS    X2, (AX)
+	ADDQ       DI, AX
+	ADDQ       DI, DX
+	ADDQ       SI, CX
+	DECQ       BX
+	JNZ        pixel
+	VZEROUPPER
+	RET
+
+// func SumSquares(sum *float64, squares *float64, x *float32, steps int)
+// Requires: AVX
+TEXT ·SumSquares(SB), NOSPLIT, $0-32
+	MOVQ    x+16(FP), AX
+	MOVQ    steps+24(FP), CX
+	MOVQ    sum+0(FP), DX
+	MOVQ    squares+8(FP), BX
+	VMOVUPD (DX), Y0
+	VMOVUPD (BX), Y4
+	VMOVUPD 32(DX), Y1
+	VMOVUPD 32(BX), Y5
+	VMOVUPD 64(DX), Y2
+	VMOVUPD 64(BX), Y6
+	VMOVUPD 96(DX), Y3
+	VMOVUPD 96(BX), Y7
+
+step:
+	VCVTPS2PD (AX), Y8
+	VADDPD    Y8, Y0, Y0
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y4, Y4
+	VCVTPS2PD 16(AX), Y8
+	VADDPD    Y8, Y1, Y1
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y5, Y5
+	VCVTPS2PD 32(AX), Y8
+	VADDPD    Y8, Y2, Y2
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y6, Y6
+	VCVTPS2PD 48(AX), Y8
+	VADDPD    Y8, Y3, Y3
+	VMULPD    Y8, Y8, Y8
+	VADDPD    Y8, Y7, Y7
+	ADDQ      $0x40, AX
+	DECQ      CX
+	JNZ       step
+	VMOVUPD   Y0, (DX)
+	VMOVUPD   Y4, (BX)
+	VMOVUPD   Y1, 32(DX)
+	VMOVUPD   Y5, 32(BX)
+	VMOVUPD   Y2, 64(DX)
+	VMOVUPD   Y6, 64(BX)
+	VMOVUPD   Y3, 96(DX)
+	VMOVUPD   Y7, 96(BX)
+	VZEROUPPER
+	RET
+
+// func SignGrad(sum *float64, d *float32, x *float32, steps int, inv float64)
+// Requires: AVX, AVX2
+TEXT ·SignGrad(SB), NOSPLIT, $0-40
+	MOVQ         d+8(FP), AX
+	MOVQ         x+16(FP), CX
+	MOVQ         steps+24(FP), DX
+	MOVQ         sum+0(FP), BX
+	VBROADCASTSD inv+32(FP), Y0
+	MOVQ         $0x4000000000000000, SI
+	VMOVQ        SI, X1
+	VBROADCASTSD X1, Y1
+	MOVQ         $0x7fffffffffffffff, SI
+	VMOVQ        SI, X2
+	VBROADCASTSD X2, Y2
+	VMOVUPD      (BX), Y3
+	VMOVUPD      32(BX), Y4
+	VMOVUPD      64(BX), Y5
+	VMOVUPD      96(BX), Y6
+	VXORPS       Y7, Y7, Y7
+
+step:
+	VCVTPS2PD  (CX), Y8
+	VMULPD     Y8, Y0, Y9
+	VPAND      Y9, Y2, Y9
+	VADDPD     Y9, Y9, Y9
+	VSUBPD     Y9, Y1, Y9
+	VMAXPD     Y9, Y7, Y9
+	VCVTPS2PD  (AX), Y10
+	VMULPD     Y9, Y10, Y10
+	VCVTPD2PSY Y10, X9
+	VMOVUPS    X9, (AX)
+	VCVTPS2PD  (AX), Y9
+	VMULPD     Y8, Y9, Y9
+	VADDPD     Y9, Y3, Y3
+	VCVTPS2PD  16(CX), Y8
+	VMULPD     Y8, Y0, Y9
+	VPAND      Y9, Y2, Y9
+	VADDPD     Y9, Y9, Y9
+	VSUBPD     Y9, Y1, Y9
+	VMAXPD     Y9, Y7, Y9
+	VCVTPS2PD  16(AX), Y10
+	VMULPD     Y9, Y10, Y10
+	VCVTPD2PSY Y10, X9
+	VMOVUPS    X9, 16(AX)
+	VCVTPS2PD  16(AX), Y9
+	VMULPD     Y8, Y9, Y9
+	VADDPD     Y9, Y4, Y4
+	VCVTPS2PD  32(CX), Y8
+	VMULPD     Y8, Y0, Y9
+	VPAND      Y9, Y2, Y9
+	VADDPD     Y9, Y9, Y9
+	VSUBPD     Y9, Y1, Y9
+	VMAXPD     Y9, Y7, Y9
+	VCVTPS2PD  32(AX), Y10
+	VMULPD     Y9, Y10, Y10
+	VCVTPD2PSY Y10, X9
+	VMOVUPS    X9, 32(AX)
+	VCVTPS2PD  32(AX), Y9
+	VMULPD     Y8, Y9, Y9
+	VADDPD     Y9, Y5, Y5
+	VCVTPS2PD  48(CX), Y8
+	VMULPD     Y8, Y0, Y9
+	VPAND      Y9, Y2, Y9
+	VADDPD     Y9, Y9, Y9
+	VSUBPD     Y9, Y1, Y9
+	VMAXPD     Y9, Y7, Y9
+	VCVTPS2PD  48(AX), Y10
+	VMULPD     Y9, Y10, Y10
+	VCVTPD2PSY Y10, X9
+	VMOVUPS    X9, 48(AX)
+	VCVTPS2PD  48(AX), Y9
+	VMULPD     Y8, Y9, Y9
+	VADDPD     Y9, Y6, Y6
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        step
+	VMOVUPD    Y3, (BX)
+	VMOVUPD    Y4, 32(BX)
+	VMOVUPD    Y5, 64(BX)
+	VMOVUPD    Y6, 96(BX)
+	VZEROUPPER
+	RET
+
+// func Combine(d *float32, x *float32, steps int, p float64, q float64, r float64)
+// Requires: AVX
+TEXT ·Combine(SB), NOSPLIT, $0-48
+	MOVQ         d+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         steps+16(FP), DX
+	VBROADCASTSD p+24(FP), Y0
+	VBROADCASTSD q+32(FP), Y1
+	VBROADCASTSD r+40(FP), Y2
+
+step:
+	VCVTPS2PD  (CX), Y3
+	VMULPD     Y3, Y1, Y3
+	VADDPD     Y3, Y2, Y3
+	VCVTPS2PD  (AX), Y4
+	VMULPD     Y4, Y0, Y4
+	VADDPD     Y4, Y3, Y3
+	VCVTPD2PSY Y3, X3
+	VMOVUPS    X3, (AX)
+	VCVTPS2PD  16(CX), Y3
+	VMULPD     Y3, Y1, Y3
+	VADDPD     Y3, Y2, Y3
+	VCVTPS2PD  16(AX), Y4
+	VMULPD     Y4, Y0, Y4
+	VADDPD     Y4, Y3, Y3
+	VCVTPD2PSY Y3, X3
+	VMOVUPS    X3, 16(AX)
+	VCVTPS2PD  32(CX), Y3
+	VMULPD     Y3, Y1, Y3
+	VADDPD     Y3, Y2, Y3
+	VCVTPS2PD  32(AX), Y4
+	VMULPD     Y4, Y0, Y4
+	VADDPD     Y4, Y3, Y3
+	VCVTPD2PSY Y3, X3
+	VMOVUPS    X3, 32(AX)
+	VCVTPS2PD  48(CX), Y3
+	VMULPD     Y3, Y1, Y3
+	VADDPD     Y3, Y2, Y3
+	VCVTPS2PD  48(AX), Y4
+	VMULPD     Y4, Y0, Y4
+	VADDPD     Y4, Y3, Y3
+	VCVTPD2PSY Y3, X3
+	VMOVUPS    X3, 48(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        step
+	VZEROUPPER
+	RET

@@ -131,3 +131,63 @@ func FusedGradTile4x3(dw *float32, dy *float32, x *float32, rows int, pixels int
 //
 //go:noescape
 func FusedGradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+
+// Add is dst[i] = a[i] + b[i] over vectors of the tier's lanes, at least 1.
+//
+//go:noescape
+func Add(dst *float32, a *float32, b *float32, vectors int)
+
+// Hardtanh is dst[i] = min(1, max(-1, src[i])) over vectors of the tier's lanes, at least 1; NaN stays NaN.
+//
+//go:noescape
+func Hardtanh(dst *float32, src *float32, vectors int)
+
+// HardtanhGrad is dx[i] = dy[i] where |y[i]| < 1, else 0, over vectors of the tier's lanes, at least 1.
+//
+//go:noescape
+func HardtanhGrad(dx *float32, dy *float32, y *float32, vectors int)
+
+// ScaleChannels is dst[p*step+c] = scale[c] * src[p*step+c] for the tier's lanes of channels c and pixels p, at least 1.
+//
+//go:noescape
+func ScaleChannels(dst *float32, src *float32, scale *float32, pixels int, step int)
+
+// ScaleCounts is dst[p*step+c] = scale[c] * float32(counts[p*step+c]) for the tier's lanes of channels c and pixels p, at least 1.
+//
+//go:noescape
+func ScaleCounts(dst *float32, counts *int32, scale *float32, pixels int, step int)
+
+// Moments is sum[c] = sum over p < pixels of x[p*step+c], and squares[c] of its square, for half the tier's lanes of channels, in ascending order.
+//
+//go:noescape
+func Moments(sum *float64, squares *float64, x *float32, pixels int, step int)
+
+// BatchNorm is y[p*yStep+c] = scale[c]*x[p*xStep+c] + bias[c] for half the tier's lanes of channels and p < pixels, the product rounded first.
+//
+//go:noescape
+func BatchNorm(y *float32, x *float32, scale *float64, bias *float64, pixels int, yStep int, xStep int)
+
+// BatchNormSums is sum[c] = sum over p < pixels of dy[p*dyStep+c], and products[c] of dy[p*dyStep+c]*x[p*xStep+c], for half the tier's lanes of channels, in ascending order.
+//
+//go:noescape
+func BatchNormSums(sum *float64, products *float64, dy *float32, x *float32, pixels int, dyStep int, xStep int)
+
+// BatchNormGrad is dx[p*xStep+c] = a[c] + b[c]*x[p*xStep+c] + sum over r < copies of scale[r*xStep+c]*dy[p*dyStep+r*xStep+c] for half the tier's lanes of channels and p < pixels, in ascending order, products rounded first.
+//
+//go:noescape
+func BatchNormGrad(dx *float32, dy *float32, x *float32, scale *float64, a *float64, b *float64, pixels int, copies int, dyStep int, xStep int)
+
+// SumSquares adds x[16*k+i] over k < steps to sum[i], and its square to squares[i], for i < 16.
+//
+//go:noescape
+func SumSquares(sum *float64, squares *float64, x *float32, steps int)
+
+// SignGrad is d[j] *= max(0, 2 - 2*|x[j]*inv|) for j < 16*steps, and then adds d[16*k+i]*x[16*k+i] over k to sum[i] for i < 16.
+//
+//go:noescape
+func SignGrad(sum *float64, d *float32, x *float32, steps int, inv float64)
+
+// Combine is d[j] = p*d[j] + (q*x[j] + r) for j < 16*steps, products rounded first.
+//
+//go:noescape
+func Combine(d *float32, x *float32, steps int, p float64, q float64, r float64)

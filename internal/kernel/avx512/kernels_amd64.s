@@ -1479,3 +1479,362 @@ pixel:
 	ADDQ             CX, AX
 	VZEROUPPER
 	RET
+
+// func Add(dst *float32, a *float32, b *float32, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·Add(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ vectors+24(FP), BX
+
+vector:
+	VMOVUPS (CX), Z0
+	VADDPS  (DX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, AX
+	DECQ    BX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func Hardtanh(dst *float32, src *float32, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·Hardtanh(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         vectors+16(FP), DX
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0xbf800000, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Z1
+
+vector:
+	VMOVUPS (CX), Z2
+	VMAXPS  Z2, Z1, Z2
+	VMINPS  Z2, Z0, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, AX
+	DECQ    DX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func HardtanhGrad(dx *float32, dy *float32, y *float32, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·HardtanhGrad(SB), NOSPLIT, $0-32
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         y+16(FP), DX
+	MOVQ         vectors+24(FP), BX
+	MOVL         $0x3f800000, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x7fffffff, SI
+	VMOVD        SI, X1
+	VPBROADCASTD X1, Z1
+
+vector:
+	VPANDD    (DX), Z1, Z2
+	VCMPPS    $0x01, Z0, Z2, K1
+	VMOVUPS.Z (CX), K1, Z2
+	VMOVUPS   Z2, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	DECQ      BX
+	JNZ       vector
+	VZEROUPPER
+	RET
+
+// func ScaleChannels(dst *float32, src *float32, scale *float32, pixels int, step int)
+// Requires: AVX, AVX512F
+TEXT ·ScaleChannels(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    pixels+24(FP), DX
+	MOVQ    step+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    scale+16(FP), SI
+	VMOVUPS (SI), Z0
+
+pixel:
+	VMULPS  (CX), Z0, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    BX, CX
+	ADDQ    BX, AX
+	DECQ    DX
+	JNZ     pixel
+	VZEROUPPER
+	RET
+
+// func ScaleCounts(dst *float32, counts *int32, scale *float32, pixels int, step int)
+// Requires: AVX, AVX512F
+TEXT ·ScaleCounts(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    counts+8(FP), CX
+	MOVQ    pixels+24(FP), DX
+	MOVQ    step+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    scale+16(FP), SI
+	VMOVUPS (SI), Z0
+
+pixel:
+	VCVTDQ2PS (CX), Z1
+	VMULPS    Z1, Z0, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      BX, CX
+	ADDQ      BX, AX
+	DECQ      DX
+	JNZ       pixel
+	VZEROUPPER
+	RET
+
+// func Moments(sum *float64, squares *float64, x *float32, pixels int, step int)
+// Requires: AVX, AVX512F
+TEXT ·Moments(SB), NOSPLIT, $0-40
+	MOVQ   x+16(FP), AX
+	MOVQ   pixels+24(FP), CX
+	MOVQ   step+32(FP), DX
+	SHLQ   $0x02, DX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+pixel:
+	VCVTPS2PD (AX), Z2
+	VADDPD    Z2, Z0, Z0
+	VMULPD    Z2, Z2, Z2
+	VADDPD    Z2, Z1, Z1
+	ADDQ      DX, AX
+	DECQ      CX
+	JNZ       pixel
+	MOVQ      sum+0(FP), AX
+	MOVQ      squares+8(FP), CX
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, (CX)
+	VZEROUPPER
+	RET
+
+// func BatchNorm(y *float32, x *float32, scale *float64, bias *float64, pixels int, yStep int, xStep int)
+// Requires: AVX, AVX512F
+TEXT ·BatchNorm(SB), NOSPLIT, $0-56
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    pixels+32(FP), DX
+	MOVQ    yStep+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    xStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    scale+16(FP), DI
+	VMOVUPD (DI), Z0
+	MOVQ    bias+24(FP), DI
+	VMOVUPD (DI), Z1
+
+pixel:
+	VCVTPS2PD (CX), Z2
+	VMULPD    Z2, Z0, Z2
+	VADDPD    Z2, Z1, Z2
+	VCVTPD2PS Z2, Y2
+	VMOVUPS   Y2, (AX)
+	ADDQ      SI, CX
+	ADDQ      BX, AX
+	DECQ      DX
+	JNZ       pixel
+	VZEROUPPER
+	RET
+
+// func BatchNormSums(sum *float64, products *float64, dy *float32, x *float32, pixels int, dyStep int, xStep int)
+// Requires: AVX, AVX512F
+TEXT ·BatchNormSums(SB), NOSPLIT, $0-56
+	MOVQ   dy+16(FP), AX
+	MOVQ   x+24(FP), CX
+	MOVQ   pixels+32(FP), DX
+	MOVQ   dyStep+40(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   xStep+48(FP), SI
+	SHLQ   $0x02, SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+pixel:
+	VCVTPS2PD (AX), Z2
+	VCVTPS2PD (CX), Z3
+	VADDPD    Z2, Z0, Z0
+	VMULPD    Z2, Z3, Z3
+	VADDPD    Z3, Z1, Z1
+	ADDQ      BX, AX
+	ADDQ      SI, CX
+	DECQ      DX
+	JNZ       pixel
+	MOVQ      sum+0(FP), AX
+	MOVQ      products+8(FP), CX
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, (CX)
+	VZEROUPPER
+	RET
+
+// func BatchNormGrad(dx *float32, dy *float32, x *float32, scale *float64, a *float64, b *float64, pixels int, copies int, dyStep int, xStep int)
+// Requires: AVX, AVX512F
+TEXT ·BatchNormGrad(SB), NOSPLIT, $0-80
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    pixels+48(FP), BX
+	MOVQ    dyStep+64(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    xStep+72(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    a+32(FP), R8
+	VMOVUPD (R8), Z0
+	MOVQ    b+40(FP), R8
+	VMOVUPD (R8), Z1
+
+pixel:
+	VCVTPS2PD (DX), Z2
+	VMULPD    Z2, Z1, Z2
+	VADDPD    Z2, Z0, Z2
+	MOVQ      CX, R8
+	MOVQ      scale+24(FP), R9
+	MOVQ      copies+56(FP), R10
+
+copy:
+	VCVTPS2PD (R8), Z3
+	VMULPD    (R9), Z3, Z3
+	VADDPD    Z3, Z2, Z2
+	ADDQ      DI, R8
+	LEAQ      (R9)(DI*2), R9
+	DECQ      R10
+	JNZ       copy
+	VCVTPD2PS Z2, Y2
+	VMOVUPS   Y2, (AX)
+	ADDQ      DI, AX
+	ADDQ      DI, DX
+	ADDQ      SI, CX
+	DECQ      BX
+	JNZ       pixel
+	VZEROUPPER
+	RET
+
+// func SumSquares(sum *float64, squares *float64, x *float32, steps int)
+// Requires: AVX, AVX512F
+TEXT ·SumSquares(SB), NOSPLIT, $0-32
+	MOVQ    x+16(FP), AX
+	MOVQ    steps+24(FP), CX
+	MOVQ    sum+0(FP), DX
+	MOVQ    squares+8(FP), BX
+	VMOVUPD (DX), Z0
+	VMOVUPD (BX), Z2
+	VMOVUPD 64(DX), Z1
+	VMOVUPD 64(BX), Z3
+
+step:
+	VCVTPS2PD (AX), Z4
+	VADDPD    Z4, Z0, Z0
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z2, Z2
+	VCVTPS2PD 32(AX), Z4
+	VADDPD    Z4, Z1, Z1
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z3, Z3
+	ADDQ      $0x40, AX
+	DECQ      CX
+	JNZ       step
+	VMOVUPD   Z0, (DX)
+	VMOVUPD   Z2, (BX)
+	VMOVUPD   Z1, 64(DX)
+	VMOVUPD   Z3, 64(BX)
+	VZEROUPPER
+	RET
+
+// func SignGrad(sum *float64, d *float32, x *float32, steps int, inv float64)
+// Requires: AVX, AVX512F
+TEXT ·SignGrad(SB), NOSPLIT, $0-40
+	MOVQ         d+8(FP), AX
+	MOVQ         x+16(FP), CX
+	MOVQ         steps+24(FP), DX
+	MOVQ         sum+0(FP), BX
+	VBROADCASTSD inv+32(FP), Z0
+	MOVQ         $0x4000000000000000, SI
+	VMOVQ        SI, X1
+	VBROADCASTSD X1, Z1
+	MOVQ         $0x7fffffffffffffff, SI
+	VMOVQ        SI, X3
+	VBROADCASTSD X3, Z3
+	VMOVUPD      (BX), Z4
+	VMOVUPD      64(BX), Z5
+	VPXORD       Z2, Z2, Z2
+
+step:
+	VCVTPS2PD (CX), Z6
+	VMULPD    Z6, Z0, Z7
+	VPANDQ    Z7, Z3, Z7
+	VADDPD    Z7, Z7, Z7
+	VSUBPD    Z7, Z1, Z7
+	VMAXPD    Z7, Z2, Z7
+	VCVTPS2PD (AX), Z8
+	VMULPD    Z7, Z8, Z8
+	VCVTPD2PS Z8, Y7
+	VMOVUPS   Y7, (AX)
+	VCVTPS2PD (AX), Z7
+	VMULPD    Z6, Z7, Z7
+	VADDPD    Z7, Z4, Z4
+	VCVTPS2PD 32(CX), Z6
+	VMULPD    Z6, Z0, Z7
+	VPANDQ    Z7, Z3, Z7
+	VADDPD    Z7, Z7, Z7
+	VSUBPD    Z7, Z1, Z7
+	VMAXPD    Z7, Z2, Z7
+	VCVTPS2PD 32(AX), Z8
+	VMULPD    Z7, Z8, Z8
+	VCVTPD2PS Z8, Y7
+	VMOVUPS   Y7, 32(AX)
+	VCVTPS2PD 32(AX), Z7
+	VMULPD    Z6, Z7, Z7
+	VADDPD    Z7, Z5, Z5
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, AX
+	DECQ      DX
+	JNZ       step
+	VMOVUPD   Z4, (BX)
+	VMOVUPD   Z5, 64(BX)
+	VZEROUPPER
+	RET
+
+// func Combine(d *float32, x *float32, steps int, p float64, q float64, r float64)
+// Requires: AVX, AVX512F
+TEXT ·Combine(SB), NOSPLIT, $0-48
+	MOVQ         d+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         steps+16(FP), DX
+	VBROADCASTSD p+24(FP), Z0
+	VBROADCASTSD q+32(FP), Z1
+	VBROADCASTSD r+40(FP), Z2
+
+step:
+	VCVTPS2PD (CX), Z3
+	VMULPD    Z3, Z1, Z3
+	VADDPD    Z3, Z2, Z3
+	VCVTPS2PD (AX), Z4
+	VMULPD    Z4, Z0, Z4
+	VADDPD    Z4, Z3, Z3
+	VCVTPD2PS Z3, Y3
+	VMOVUPS   Y3, (AX)
+	VCVTPS2PD 32(CX), Z3
+	VMULPD    Z3, Z1, Z3
+	VADDPD    Z3, Z2, Z3
+	VCVTPS2PD 32(AX), Z4
+	VMULPD    Z4, Z0, Z4
+	VADDPD    Z4, Z3, Z3
+	VCVTPD2PS Z3, Y3
+	VMOVUPS   Y3, 32(AX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, AX
+	DECQ      DX
+	JNZ       step
+	VZEROUPPER
+	RET

@@ -24,5 +24,7 @@ func main() {
 	ConstraintExpr("amd64,!purego")
 	tier.conv()
 	tier.grad()
+	tier.elementwise()
+	tier.wide()
 	Generate()
 }
