@@ -14,10 +14,11 @@ import (
 type binConv struct {
 	convGrad
 	q        quantizer
-	bits     []uint64  // [B, InWords]: the signs of x
-	filters  []uint64  // packed signs of w
-	counts   [][]int32 // by worker
-	size     []float32 // |w_k|
+	bits     []uint64 // [B, InWords]: the signs of x
+	filters  *kernel.SignFilters
+	counts   [][]int32  // by worker
+	padded   [][]uint32 // by worker: scratch
+	size     []float32  // |w_k|
 	scale    []float32
 	signs    [][]float32 // by worker: one image's signs as ±1
 	fwd, bwd func(worker, chunk int)
@@ -25,12 +26,13 @@ type binConv struct {
 
 func newBinConv(m *machine, g kernel.Geometry, n *model.Node, training bool) *binConv {
 	o := &binConv{convGrad: newConvGrad(m, g, n.Alpha), q: newQuantizer(n.InputQuant, training, m.capacity),
-		bits: make([]uint64, m.capacity*g.InWords()), filters: make([]uint64, g.FilterWords()),
+		bits: make([]uint64, m.capacity*g.InWords()), filters: kernel.NewSignFilters(g),
 		size: make([]float32, g.K), scale: make([]float32, g.K)}
 	o.exactFilters, o.exactInput = true, n.WeightQuant == model.ReCUWeight
-	o.counts = make([][]int32, m.workers.n)
+	o.counts, o.padded = make([][]int32, m.workers.n), make([][]uint32, m.workers.n)
 	for i := range o.counts {
-		o.counts[i] = make([]int32, g.OutLen())
+		o.counts[i] = make([]int32, g.OutLen(), g.OutLen()+16)
+		o.padded[i] = make([]uint32, kernel.SignScratch(g))
 	}
 	o.fwd, o.bwd = o.forwardChunk, o.backwardChunk
 	return o
@@ -39,7 +41,7 @@ func newBinConv(m *machine, g kernel.Geometry, n *model.Node, training bool) *bi
 func (o *binConv) forward(y []float32, in [][]float32) {
 	o.bind(in)
 	o.y = y
-	kernel.PackFilters(o.filters, in[1], o.g)
+	o.filters.Pack(in[1])
 	n := o.g.FilterLen() / o.g.K
 	for k := range o.scale {
 		o.size[k] = abs32(in[1][k*n])
@@ -59,7 +61,7 @@ func (o *binConv) forwardChunk(worker, chunk int) {
 		bits := o.bits[i*o.g.InWords() : (i+1)*o.g.InWords()]
 		o.q.measure(i, x)
 		kernel.PackSigns(bits, x, o.g.H*o.g.W*o.g.Groups, o.g.GroupC())
-		kernel.BinConv(counts, bits, o.filters, o.g)
+		o.filters.Convolve(counts, bits, o.padded[worker])
 		if o.hasAlpha {
 			kernel.ScaleCounts(o.m.rows(o.plain, i, i+1), counts, o.size)
 		}

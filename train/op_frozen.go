@@ -15,8 +15,9 @@ type frozenLayer struct {
 	g          kernel.Geometry // Conv
 	factor     int             // BatchNorm: of the tile in front of it
 	interleave bool
-	hwi        []float32 // real Conv: filters as [K,R,S,C/G]
-	filters    []uint64  // 1-bit Conv: packed
+	hwi        []float32           // real Conv: filters as [K,R,S,C/G]
+	filters    *kernel.SignFilters // 1-bit Conv
+	padded     [][]uint32
 	bits       [][]uint64
 	counts     [][]int32
 	signs      [][]float32 // signs of the input for real filters
@@ -30,10 +31,11 @@ func newFrozenLayer(b *graphBuilder, n *model.Node, layer int) *frozenLayer {
 	if n.Op == model.Conv {
 		o.g = geometry(n)
 		if n.Binary() {
-			o.filters = make([]uint64, o.g.FilterWords())
-			o.bits, o.counts = make([][]uint64, workers), make([][]int32, workers)
+			o.filters = kernel.NewSignFilters(o.g)
+			o.bits, o.counts, o.padded = make([][]uint64, workers), make([][]int32, workers), make([][]uint32, workers)
 			for i := range workers {
-				o.bits[i], o.counts[i] = make([]uint64, o.g.InWords()), make([]int32, o.g.OutLen())
+				o.bits[i], o.counts[i] = make([]uint64, o.g.InWords()), make([]int32, o.g.OutLen(), o.g.OutLen()+16)
+				o.padded[i] = make([]uint32, kernel.SignScratch(o.g))
 			}
 		} else {
 			o.hwi = make([]float32, o.g.FilterLen())
@@ -57,7 +59,7 @@ func (o *frozenLayer) forward(y []float32, in [][]float32) {
 	o.x, o.y = in[0], y
 	switch {
 	case o.filters != nil:
-		kernel.PackFilters(o.filters, o.node().Filters, o.g)
+		o.filters.Pack(o.node().Filters)
 	case o.hwi != nil:
 		kernel.FiltersToHWI(o.hwi, o.node().Filters, o.g)
 	}
@@ -94,7 +96,7 @@ func (o *frozenLayer) convolve(worker int, scale, x, y []float32) {
 	if o.filters != nil {
 		bits, counts := o.bits[worker], o.counts[worker]
 		kernel.PackSigns(bits, x, o.g.H*o.g.W*o.g.Groups, o.g.GroupC())
-		kernel.BinConv(counts, bits, o.filters, o.g)
+		o.filters.Convolve(counts, bits, o.padded[worker])
 		for i, c := range counts {
 			y[i] = float32(c)
 		}

@@ -14,6 +14,10 @@ func PackSigns(dst []uint64, src []float32, rows, c int) {
 	wd := Words(c)
 	checkLen("PackSigns", "dst", len(dst), rows*wd)
 	checkLen("PackSigns", "src", len(src), rows*c)
+	if v := active.vectorsPerWord(c); v > 0 && rows > 0 {
+		active.packSigns(&dst[0], &src[0], rows*wd, v)
+		return
+	}
 	for row := range rows {
 		in := src[row*c : (row+1)*c]
 		out := dst[row*wd : (row+1)*wd]
@@ -37,6 +41,10 @@ func UnpackSigns(dst []float32, src []uint64, rows, c int) {
 	wd := Words(c)
 	checkLen("UnpackSigns", "dst", len(dst), rows*c)
 	checkLen("UnpackSigns", "src", len(src), rows*wd)
+	if v := active.vectorsPerWord(c); v > 0 && rows > 0 {
+		active.unpackSigns(&dst[0], &src[0], rows*wd, v)
+		return
+	}
 	for row := range rows {
 		out := dst[row*c : (row+1)*c]
 		in := src[row*wd : (row+1)*wd]

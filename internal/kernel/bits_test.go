@@ -9,7 +9,7 @@ import (
 )
 
 // sizes straddle the word boundaries that packing can get wrong.
-var sizes = []int{1, 2, 3, 31, 32, 33, 63, 64, 65, 127, 128, 129, 191, 192, 193}
+var sizes = []int{1, 2, 3, 8, 16, 24, 31, 32, 33, 40, 48, 56, 63, 64, 65, 127, 128, 129, 191, 192, 193}
 
 func TestPackSignsOfSpecialValues(t *testing.T) {
 	for _, tt := range []struct {
@@ -32,11 +32,14 @@ func TestPackSignsOfSpecialValues(t *testing.T) {
 	}
 }
 
-func TestPackSignsLayout(t *testing.T) {
+func TestPackSignsLayout(t *testing.T) { eachTier(t, testPackSignsLayout) }
+
+func testPackSignsLayout(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, c := range sizes {
 		const rows = 3
 		src := normals(rng, rows*c)
+		src[0], src[c-1], src[rows*c-1] = float32(math.Copysign(0, -1)), float32(math.NaN()), math.Float32frombits(0xffc00000)
 		canary := []uint64{0xdead, 0xbeef}
 		buf := append(make([]uint64, rows*Words(c)), canary...)
 		for i := range rows * Words(c) {

@@ -17,6 +17,9 @@ var geometries = []Geometry{
 	{H: 5, W: 9, C: 80, K: 4, Kernel: 1, Stride: 1, Groups: 1},
 	{H: 5, W: 9, C: 24, K: 8, Kernel: 1, Stride: 2, Groups: 1},
 	{H: 6, W: 5, C: 16, K: 3, Kernel: 2, Stride: 1, Pad: 0, Groups: 1},
+	{H: 9, W: 10, C: 128, K: 32, Kernel: 3, Stride: 2, Pad: 1, Groups: 1},
+	{H: 16, W: 9, C: 64, K: 16, Kernel: 5, Stride: 1, Pad: 2, Groups: 1},
+	{H: 2, W: 2, C: 16, K: 16, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
 	{H: 1, W: 1, C: 1, K: 1, Kernel: 1, Stride: 1, Groups: 1},
 	{H: 3, W: 3, C: 3, K: 5, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
 	{H: 1, W: 7, C: 16, K: 4, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
@@ -73,7 +76,9 @@ func naive(g Geometry, visit func(out, in, filter int)) {
 	}
 }
 
-func TestBinConv(t *testing.T) {
+func TestBinConv(t *testing.T) { eachTier(t, testBinConv) }
+
+func testBinConv(t *testing.T) {
 	for _, g := range geometries {
 		t.Run(g.name(), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 2))
@@ -86,10 +91,21 @@ func TestBinConv(t *testing.T) {
 			PackFilters(pw, w, g)
 			got := make([]int32, g.OutLen())
 			BinConv(got, px, pw, g)
+			f := NewSignFilters(g)
+			scratch := make([]uint32, SignScratch(g))
+			f.Pack(signs(rng, g.FilterLen())) // others first
+			f.Pack(w)
+			prepared := make([]int32, g.OutLen(), g.OutLen()+16)
+			for range 2 {
+				f.Convolve(prepared, px, scratch)
+			}
 			for i := range want {
-				if got[i] != want[i] {
-					t.Fatalf("count %d: got %d, want %d", i, got[i], want[i])
+				if got[i] != want[i] || prepared[i] != want[i] {
+					t.Fatalf("count %d: got %d, prepared %d, want %d", i, got[i], prepared[i], want[i])
 				}
+			}
+			if v := prepared[:cap(prepared)][g.OutLen()+15]; v != 0 {
+				t.Error("wrote further than 15 elements behind the output")
 			}
 		})
 	}
@@ -183,10 +199,12 @@ func BenchmarkBinConv(b *testing.B) {
 		{H: 8, W: 8, C: 64, K: 64, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
 	} {
 		b.Run(g.name(), func(b *testing.B) {
-			x, w, y := make([]uint64, g.InWords()), make([]uint64, g.FilterWords()), make([]int32, g.OutLen())
+			x, w, y := make([]uint64, g.InWords()), make([]float32, g.FilterLen()), make([]int32, g.OutLen(), g.OutLen()+16)
+			f, scratch := NewSignFilters(g), make([]uint32, SignScratch(g))
+			f.Pack(w)
 			b.SetBytes(int64(8*len(x) + 4*len(y)))
 			for b.Loop() {
-				BinConv(y, x, w, g)
+				f.Convolve(y, x, scratch)
 			}
 		})
 	}

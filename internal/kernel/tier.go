@@ -18,6 +18,39 @@ type tier struct {
 	rounded, exact tiles
 	flat           flatKernels
 	wide           []wideKernels // by elements of a vector, the most first
+	packSigns      func(dst *uint64, src *float32, words, vectors int)
+	unpackSigns    func(dst *float32, src *uint64, words, vectors int)
+	binConv        [2]binConvTile // the larger first; without run where the tier has none
+}
+
+// binConvTile computes blocks of pixels by 16 filters:
+//
+//	dst[p*dstPixel+k] = full - 2 * sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+type binConvTile struct {
+	pixels int
+	run    func(dst *int32, x, w *uint32, blocks, rows, run, xRow, xPixel, dstPixel, full int)
+}
+
+// binConvTile returns the largest tile of at most the given pixels.
+func (t *tier) binConvTile(pixels int) *binConvTile {
+	if t.binConv[0].pixels <= pixels {
+		return &t.binConv[0]
+	}
+	return &t.binConv[1]
+}
+
+// vectorsPerWord returns the vectors of signs in one packed word of rows of c elements, 0 if rows are not whole vectors or
+// their words not equally full.
+func (t *tier) vectorsPerWord(c int) int {
+	switch {
+	case t.packSigns == nil || c%t.lanes != 0:
+		return 0
+	case c%WordBits == 0:
+		return WordBits / t.lanes
+	case c < WordBits:
+		return c / t.lanes
+	}
+	return 0
 }
 
 // flatKernels are passes over float32 vectors; the functions of the same names say what they compute. Counts are of whole

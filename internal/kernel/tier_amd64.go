@@ -33,6 +33,8 @@ func avx2Tier() *tier {
 		},
 		flat: flatKernels{avx2.Add, avx2.HardtanhGrad, avx2.Hardtanh, avx2.ScaleChannels, avx2.ScaleCounts},
 		wide: []wideKernels{avx2Wide},
+
+		packSigns: avx2.PackSigns, unpackSigns: avx2.UnpackSigns,
 	}
 }
 
@@ -54,5 +56,7 @@ func avx512Tier() *tier {
 			{8, avx512.Moments, avx512.BatchNorm, avx512.BatchNormSums, avx512.BatchNormGrad, avx512.SumSquares, avx512.SignGrad, avx512.Combine},
 			avx2Wide, // four channels
 		},
+		packSigns: avx512.PackSigns, unpackSigns: avx512.UnpackSigns,
+		binConv: [2]binConvTile{{8, avx512.BinConvTile8}, {1, avx512.BinConvTile1}},
 	}
 }

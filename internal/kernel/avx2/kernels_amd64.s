@@ -1436,3 +1436,78 @@ step:
 	JNZ        step
 	VZEROUPPER
 	RET
+
+// func PackSigns(dst *uint64, src *float32, words int, vectors int)
+// Requires: AVX
+TEXT ·PackSigns(SB), NOSPLIT, $0-32
+	MOVQ   dst+0(FP), AX
+	MOVQ   src+8(FP), DX
+	MOVQ   words+16(FP), BX
+	VXORPS Y0, Y0, Y0
+
+word:
+	XORQ SI, SI
+	XORQ CX, CX
+	MOVQ vectors+24(FP), DI
+
+vector:
+	VMOVUPS   (DX), Y1
+	VCMPPS    $0x01, Y0, Y1, Y1
+	VMOVMSKPS Y1, R8
+	SHLQ      CL, R8
+	ORQ       R8, SI
+	ADDQ      $0x08, CX
+	ADDQ      $0x20, DX
+	DECQ      DI
+	JNZ       vector
+	MOVQ      SI, (AX)
+	ADDQ      $0x08, AX
+	DECQ      BX
+	JNZ       word
+	VZEROUPPER
+	RET
+
+// func UnpackSigns(dst *float32, src *uint64, words int, vectors int)
+// Requires: AVX, AVX2
+TEXT ·UnpackSigns(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         words+16(FP), DX
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0xbf800000, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Y1
+	VMOVDQU      bitOfLane<>+0(SB), Y2
+
+word:
+	MOVQ vectors+24(FP), SI
+	MOVQ (CX), BX
+
+vector:
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VPAND        Y2, Y3, Y3
+	VPCMPEQD     Y2, Y3, Y3
+	VBLENDVPS    Y3, Y1, Y0, Y3
+	VMOVUPS      Y3, (AX)
+	SHRQ         $0x08, BX
+	ADDQ         $0x20, AX
+	DECQ         SI
+	JNZ          vector
+	ADDQ         $0x08, CX
+	DECQ         DX
+	JNZ          word
+	VZEROUPPER
+	RET
+
+DATA bitOfLane<>+0(SB)/4, $0x00000001
+DATA bitOfLane<>+4(SB)/4, $0x00000002
+DATA bitOfLane<>+8(SB)/4, $0x00000004
+DATA bitOfLane<>+12(SB)/4, $0x00000008
+DATA bitOfLane<>+16(SB)/4, $0x00000010
+DATA bitOfLane<>+20(SB)/4, $0x00000020
+DATA bitOfLane<>+24(SB)/4, $0x00000040
+DATA bitOfLane<>+28(SB)/4, $0x00000080
+GLOBL bitOfLane<>(SB), RODATA|NOPTR, $32

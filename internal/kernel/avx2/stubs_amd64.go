@@ -191,3 +191,14 @@ func SignGrad(sum *float64, d *float32, x *float32, steps int, inv float64)
 //
 //go:noescape
 func Combine(d *float32, x *float32, steps int, p float64, q float64, r float64)
+
+// PackSigns packs the signs of words·vectors vectors of src into words, each from its lowest bit on; the bits beyond them are clear.
+// vectors is at least 1 and fills at most a word. Negative values are 1; zeros and NaN are 0.
+//
+//go:noescape
+func PackSigns(dst *uint64, src *float32, words int, vectors int)
+
+// UnpackSigns is the inverse of PackSigns: -1 for a set bit, +1 for a clear one.
+//
+//go:noescape
+func UnpackSigns(dst *float32, src *uint64, words int, vectors int)

@@ -1838,3 +1838,217 @@ step:
 	JNZ       step
 	VZEROUPPER
 	RET
+
+// func PackSigns(dst *uint64, src *float32, words int, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·PackSigns(SB), NOSPLIT, $0-32
+	MOVQ   dst+0(FP), AX
+	MOVQ   src+8(FP), DX
+	MOVQ   words+16(FP), BX
+	VPXORD Z0, Z0, Z0
+
+word:
+	XORQ SI, SI
+	XORQ CX, CX
+	MOVQ vectors+24(FP), DI
+
+vector:
+	VMOVUPS (DX), Z1
+	VCMPPS  $0x01, Z0, Z1, K1
+	KMOVW   K1, R8
+	SHLQ    CL, R8
+	ORQ     R8, SI
+	ADDQ    $0x10, CX
+	ADDQ    $0x40, DX
+	DECQ    DI
+	JNZ     vector
+	MOVQ    SI, (AX)
+	ADDQ    $0x08, AX
+	DECQ    BX
+	JNZ     word
+	VZEROUPPER
+	RET
+
+// func UnpackSigns(dst *float32, src *uint64, words int, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·UnpackSigns(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         words+16(FP), DX
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0xbf800000, BX
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Z2
+
+word:
+	MOVQ vectors+24(FP), SI
+	MOVQ (CX), BX
+
+vector:
+	KMOVW     BX, K1
+	VBLENDMPS Z2, Z0, K1, Z1
+	VMOVUPS   Z1, (AX)
+	SHRQ      $0x10, BX
+	ADDQ      $0x40, AX
+	DECQ      SI
+	JNZ       vector
+	ADDQ      $0x08, CX
+	DECQ      DX
+	JNZ       word
+	VZEROUPPER
+	RET
+
+// func BinConvTile8(dst *int32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, full int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·BinConvTile8(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ xPixel+56(FP), BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	LEAQ (BX)(BX*4), DI
+	LEAQ (SI)(BX*4), R8
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   CX, R9
+	MOVQ   w+16(FP), R10
+	MOVQ   rows+32(FP), R11
+
+row:
+	MOVQ R9, R12
+	MOVQ run+40(FP), R13
+
+word:
+	VMOVDQU32    (R10), Z8
+	VPXORD.BCST  (R12), Z8, Z9
+	VPOPCNTD     Z9, Z9
+	VPADDD       Z9, Z0, Z0
+	VPXORD.BCST  (R12)(BX*1), Z8, Z9
+	VPOPCNTD     Z9, Z9
+	VPADDD       Z9, Z1, Z1
+	VPXORD.BCST  (R12)(BX*2), Z8, Z9
+	VPOPCNTD     Z9, Z9
+	VPADDD       Z9, Z2, Z2
+	VPXORD.BCST  (R12)(SI*1), Z8, Z9
+	VPOPCNTD     Z9, Z9
+	VPADDD       Z9, Z3, Z3
+	VPXORD.BCST  (R12)(BX*4), Z8, Z9
+	VPOPCNTD     Z9, Z9
+	VPADDD       Z9, Z4, Z4
+	VPXORD.BCST  (R12)(DI*1), Z8, Z9
+	VPOPCNTD     Z9, Z9
+	VPADDD       Z9, Z5, Z5
+	VPXORD.BCST  (R12)(SI*2), Z8, Z9
+	VPOPCNTD     Z9, Z9
+	VPADDD       Z9, Z6, Z6
+	VPXORD.BCST  (R12)(R8*1), Z8, Z8
+	VPOPCNTD     Z8, Z8
+	VPADDD       Z8, Z7, Z7
+	ADDQ         $0x40, R10
+	ADDQ         $0x04, R12
+	DECQ         R13
+	JNZ          word
+	MOVQ         xRow+48(FP), R12
+	SHLQ         $0x02, R12
+	ADDQ         R12, R9
+	DECQ         R11
+	JNZ          row
+	MOVQ         full+72(FP), R9
+	VPBROADCASTD R9, Z8
+	MOVQ         dstPixel+64(FP), R9
+	SHLQ         $0x02, R9
+	VPADDD       Z0, Z0, Z0
+	VPSUBD       Z0, Z8, Z0
+	VMOVDQU32    Z0, (AX)
+	ADDQ         R9, AX
+	VPADDD       Z1, Z1, Z1
+	VPSUBD       Z1, Z8, Z1
+	VMOVDQU32    Z1, (AX)
+	ADDQ         R9, AX
+	VPADDD       Z2, Z2, Z2
+	VPSUBD       Z2, Z8, Z2
+	VMOVDQU32    Z2, (AX)
+	ADDQ         R9, AX
+	VPADDD       Z3, Z3, Z3
+	VPSUBD       Z3, Z8, Z3
+	VMOVDQU32    Z3, (AX)
+	ADDQ         R9, AX
+	VPADDD       Z4, Z4, Z4
+	VPSUBD       Z4, Z8, Z4
+	VMOVDQU32    Z4, (AX)
+	ADDQ         R9, AX
+	VPADDD       Z5, Z5, Z5
+	VPSUBD       Z5, Z8, Z5
+	VMOVDQU32    Z5, (AX)
+	ADDQ         R9, AX
+	VPADDD       Z6, Z6, Z6
+	VPSUBD       Z6, Z8, Z6
+	VMOVDQU32    Z6, (AX)
+	ADDQ         R9, AX
+	VPADDD       Z7, Z7, Z7
+	VPSUBD       Z7, Z8, Z7
+	VMOVDQU32    Z7, (AX)
+	ADDQ         R9, AX
+	LEAQ         (CX)(BX*8), CX
+	DECQ         DX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func BinConvTile1(dst *int32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, full int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·BinConvTile1(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ xPixel+56(FP), BX
+	SHLQ $0x02, BX
+
+block:
+	VPXORD Z0, Z0, Z0
+	MOVQ   CX, SI
+	MOVQ   w+16(FP), DI
+	MOVQ   rows+32(FP), R8
+
+row:
+	MOVQ SI, R9
+	MOVQ run+40(FP), R10
+
+word:
+	VMOVDQU32    (DI), Z1
+	VPXORD.BCST  (R9), Z1, Z1
+	VPOPCNTD     Z1, Z1
+	VPADDD       Z1, Z0, Z0
+	ADDQ         $0x40, DI
+	ADDQ         $0x04, R9
+	DECQ         R10
+	JNZ          word
+	MOVQ         xRow+48(FP), R9
+	SHLQ         $0x02, R9
+	ADDQ         R9, SI
+	DECQ         R8
+	JNZ          row
+	MOVQ         full+72(FP), SI
+	VPBROADCASTD SI, Z1
+	MOVQ         dstPixel+64(FP), SI
+	SHLQ         $0x02, SI
+	VPADDD       Z0, Z0, Z0
+	VPSUBD       Z0, Z1, Z0
+	VMOVDQU32    Z0, (AX)
+	ADDQ         SI, AX
+	LEAQ         (CX)(BX*1), CX
+	DECQ         DX
+	JNZ          block
+	VZEROUPPER
+	RET

@@ -231,3 +231,32 @@ func SignGrad(sum *float64, d *float32, x *float32, steps int, inv float64)
 //
 //go:noescape
 func Combine(d *float32, x *float32, steps int, p float64, q float64, r float64)
+
+// PackSigns packs the signs of words·vectors vectors of src into words, each from its lowest bit on; the bits beyond them are clear.
+// vectors is at least 1 and fills at most a word. Negative values are 1; zeros and NaN are 0.
+//
+//go:noescape
+func PackSigns(dst *uint64, src *float32, words int, vectors int)
+
+// UnpackSigns is the inverse of PackSigns: -1 for a set bit, +1 for a clear one.
+//
+//go:noescape
+func UnpackSigns(dst *float32, src *uint64, words int, vectors int)
+
+// BinConvTile8 computes blocks of 8 pixels by 16 filters:
+//
+//	dst[p*dstPixel+k] = full - 2 * sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// for p < 8*blocks and k < 16. Strides count 32-bit words of x, elements of dst; blocks, rows and run are at least 1.
+//
+//go:noescape
+func BinConvTile8(dst *int32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, full int)
+
+// BinConvTile1 computes blocks of 1 pixels by 16 filters:
+//
+//	dst[p*dstPixel+k] = full - 2 * sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// for p < 1*blocks and k < 16. Strides count 32-bit words of x, elements of dst; blocks, rows and run are at least 1.
+//
+//go:noescape
+func BinConvTile1(dst *int32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, full int)

@@ -26,5 +26,7 @@ func main() {
 	tier.grad()
 	tier.elementwise()
 	tier.wide()
+	tier.bits()
+	tier.binconv()
 	Generate()
 }

@@ -43,16 +43,16 @@ func loop(label string, n reg.Register, body func()) {
 }
 
 // param loads an integer parameter into a new register.
-func param(name string) reg.Register { return Load(Param(name), GP64()) }
+func param(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 
 // bytes loads an integer parameter, a number of float32, as a number of bytes.
-func bytes(name string) reg.Register {
+func bytes(name string) reg.GPVirtual {
 	r := param(name)
 	SHLQ(Imm(2), r)
 	return r
 }
 
-func clone(r reg.Register) reg.Register {
+func clone(r reg.Register) reg.GPVirtual {
 	c := GP64()
 	MOVQ(r, c)
 	return c
