@@ -174,12 +174,12 @@ func (p *planner) conv(op *artifact.Op, v int, x *value) step {
 	in, out := x.buf, p.output(v)
 	s := step{LayerInfo: LayerInfo{Kernel: "conv float"}, reads: []*buffer{in}, writes: out}
 	s.MACs = macs(g)
-	s.run = func(a *arena) { kernel.Conv(a.float(out), a.float(in), weights, g) }
+	s.run = func(a *arena) { kernel.Conv(a.float(out), a.float(in), weights, nil, g) }
 	if op.Scale != "" {
 		scale, bias := p.scaleBias(&artifact.Op{Scale: op.Scale}, g.K)
 		s.run = func(a *arena) {
 			y := a.float(out)
-			kernel.Conv(y, a.float(in), weights, g)
+			kernel.Conv(y, a.float(in), weights, nil, g)
 			kernel.Affine(y, y, scale, bias, 1, false)
 		}
 	}

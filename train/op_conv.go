@@ -6,13 +6,13 @@ import "github.com/bnntool/bnntool/internal/kernel"
 // [K,C/G,R,S], and with alpha also alpha [K,1,1].
 type conv struct {
 	convGrad
-	hwi []float32 // w as [K,R,S,C/G]
-	fwd func(worker, chunk int)
-	bwd func(worker, chunk int)
+	hwi      []float32   // w as [K,R,S,C/G]
+	patches  [][]float32 // by worker: scratch
+	fwd, bwd func(worker, chunk int)
 }
 
 func newConv(m *machine, g kernel.Geometry, alpha bool) *conv {
-	o := &conv{convGrad: newConvGrad(m, g, alpha), hwi: make([]float32, g.FilterLen())}
+	o := &conv{convGrad: newConvGrad(m, g, alpha), hwi: make([]float32, g.FilterLen()), patches: m.workers.perWorker(kernel.ConvScratch(g))}
 	o.fwd, o.bwd = o.forwardChunk, o.backwardChunk
 	return o
 }
@@ -24,11 +24,11 @@ func (o *conv) forward(y []float32, in [][]float32) {
 	o.m.each(o.fwd)
 }
 
-func (o *conv) forwardChunk(_, chunk int) {
+func (o *conv) forwardChunk(worker, chunk int) {
 	lo, hi := o.m.span(chunk)
 	for i := lo; i < hi; i++ {
 		y := o.m.rows(o.y, i, i+1)
-		kernel.Conv(y, o.m.rows(o.x, i, i+1), o.hwi, o.g)
+		kernel.Conv(y, o.m.rows(o.x, i, i+1), o.hwi, o.patches[worker], o.g)
 		if o.alpha != nil {
 			copy(o.m.rows(o.plain, i, i+1), y)
 			kernel.ScaleChannels(y, y, o.alpha)

@@ -38,7 +38,7 @@ func newFrozenLayer(b *graphBuilder, n *model.Node, layer int) *frozenLayer {
 				o.padded[i] = make([]uint32, kernel.SignScratch(o.g))
 			}
 		} else {
-			o.hwi = make([]float32, o.g.FilterLen())
+			o.hwi, o.patches = make([]float32, o.g.FilterLen()), b.m.workers.perWorker(kernel.ConvScratch(o.g))
 			if n.InputQuant != model.RealInput {
 				o.signs = b.m.workers.perWorker(o.g.InLen())
 			}
@@ -110,7 +110,7 @@ func (o *frozenLayer) convolve(worker int, scale, x, y []float32) {
 			}
 			x = o.signs[worker]
 		}
-		kernel.Conv(y, x, o.hwi, o.g)
+		kernel.Conv(y, x, o.hwi, o.patches[worker], o.g)
 	}
 	if scale != nil {
 		kernel.ScaleChannels(y, y, scale)

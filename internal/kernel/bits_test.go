@@ -115,7 +115,7 @@ func FuzzBinConv(f *testing.F) {
 		BinConv(counts, px, pw, g)
 		hwi, y := make([]float32, g.FilterLen()), make([]float32, g.OutLen())
 		FiltersToHWI(hwi, wt, g)
-		Conv(y, x, hwi, g)
+		Conv(y, x, hwi, nil, g)
 		for i := range y {
 			if float32(counts[i]) != y[i] {
 				t.Fatalf("%+v: count %d is %d, want %v", g, i, counts[i], y[i])
@@ -129,7 +129,7 @@ func TestWrongLengthsPanic(t *testing.T) {
 	for name, call := range map[string]func(){
 		"PackSigns": func() { PackSigns(make([]uint64, 1), make([]float32, 65), 1, 65) },
 		"BinConv":   func() { BinConv(make([]int32, 1), make([]uint64, g.InWords()), make([]uint64, g.FilterWords()), g) },
-		"Conv":      func() { Conv(make([]float32, g.OutLen()), make([]float32, 1), make([]float32, g.FilterLen()), g) },
+		"Conv":      func() { Conv(make([]float32, g.OutLen()), make([]float32, 1), make([]float32, g.FilterLen()), nil, g) },
 		"Affine": func() {
 			Affine(make([]float32, 4), make([]float32, 4), make([]float32, 2), make([]float32, 1), 1, false)
 		},

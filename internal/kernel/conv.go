@@ -1,13 +1,29 @@
 package kernel
 
+// ConvScratch returns the elements that Conv needs as scratch.
+func ConvScratch(g Geometry) int {
+	if !tilesPatches(g) {
+		return 0
+	}
+	return g.FilterLen() + g.OutH()*g.OutW()*patchLen(g)
+}
+
 // Conv is the convolution of x, [H,W,C], with the filters w, [K,R,S,C/G], written to dst, [OutH,OutW,K]. Each sum
 // runs over the rows, columns and channels of its window in ascending order, without the taps outside the image:
 //
 //	for r, s, c { acc += float32(w[k,r,s,c] * x[y·stride-pad+r, z·stride-pad+s, c]) }
-func Conv(dst, x, w []float32, g Geometry) {
+//
+// scratch has ConvScratch elements, zero at first and then for this function and this geometry alone, or is nil: then
+// the convolution runs in plain Go.
+func Conv(dst, x, w, scratch []float32, g Geometry) {
 	checkLen("Conv", "dst", len(dst), g.OutLen())
 	checkLen("Conv", "x", len(x), g.InLen())
 	checkLen("Conv", "w", len(w), g.FilterLen())
+	if scratch != nil && tilesPatches(g) {
+		checkLen("Conv", "scratch", len(scratch), ConvScratch(g))
+		convPatches(dst, x, w, scratch, g)
+		return
+	}
 	oh, ow, c := g.OutH(), g.OutW(), g.GroupC()
 	filter, perGroup := g.Kernel*g.Kernel*c, g.K/g.Groups
 	for y := range oh {

@@ -101,6 +101,9 @@ func GradFiltersScratch(g Geometry) int {
 	if tilesFilters(g) {
 		return (g.H + 2*g.Pad) * (g.W + 2*g.Pad) * g.C
 	}
+	if gradTilesPatches(g) {
+		return (g.K + g.OutH()*g.OutW()) * patchLen(g)
+	}
 	return 4*g.Kernel*g.Kernel*g.C + g.FilterLen()
 }
 
@@ -116,6 +119,10 @@ func ConvGradFilters(dw, dy, x, scratch []float32, g Geometry, exact bool) {
 	if tilesFilters(g) {
 		padIn(scratch, x, g)
 		convGradFiltersTiled(dw, dy, scratch, g, tilesFor(exact))
+		return
+	}
+	if gradTilesPatches(g) {
+		convGradFiltersPatches(dw, dy, x, scratch, g, tilesFor(exact))
 		return
 	}
 	sum, rows := scratch[:g.FilterLen()], scratch[g.FilterLen():]

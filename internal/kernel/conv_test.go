@@ -144,7 +144,7 @@ func testConvAndGradients(t *testing.T) {
 			hwi := make([]float32, g.FilterLen())
 			FiltersToHWI(hwi, w, g)
 			y := make([]float32, g.OutLen())
-			Conv(y, x, hwi, g)
+			Conv(y, x, hwi, make([]float32, ConvScratch(g)), g)
 			near(t, "y", y, wantY)
 
 			wt := make([]float32, g.FilterLen())
@@ -168,7 +168,7 @@ func TestConvSumOrder(t *testing.T) {
 		x, w := normals(rng, g.InLen()), normals(rng, g.FilterLen())
 		hwi, y := make([]float32, g.FilterLen()), make([]float32, g.OutLen())
 		FiltersToHWI(hwi, w, g)
-		Conv(y, x, hwi, g)
+		Conv(y, x, hwi, nil, g)
 		want := make([]float32, g.OutLen())
 		gc := g.GroupC()
 		for o := range want { // rows, columns, channels in ascending order
@@ -185,11 +185,17 @@ func TestConvSumOrder(t *testing.T) {
 				}
 			}
 		}
-		for i := range want {
-			if y[i] != want[i] {
-				t.Fatalf("%s: y[%d] = %v, want %v bit for bit", g.name(), i, y[i], want[i])
+		eachTier(t, func(t *testing.T) {
+			again, scratch := make([]float32, g.OutLen()), make([]float32, ConvScratch(g))
+			for range 2 {
+				Conv(again, x, hwi, scratch, g)
 			}
-		}
+			for i := range want {
+				if y[i] != want[i] || again[i] != want[i] {
+					t.Fatalf("%s: y[%d] = %v, with scratch %v, want %v bit for bit", g.name(), i, y[i], again[i], want[i])
+				}
+			}
+		})
 	}
 }
 
