@@ -16,6 +16,7 @@ type frozenLayer struct {
 	factor     int             // BatchNorm: of the tile in front of it
 	interleave bool
 	hwi        []float32           // real Conv: filters as [K,R,S,C/G]
+	patches    [][]float32         // by worker: scratch of a real Conv
 	filters    *kernel.SignFilters // 1-bit Conv
 	padded     [][]uint32
 	bits       [][]uint64
