@@ -176,7 +176,7 @@ func TestTiledBatchNorm(t *testing.T) {
 					r.mean[j], r.vari[j] = 0.1, 2
 				}
 				if tiled {
-					o := newBatchNorm(m, n, factor, interleave, !evaluation, r.mean, r.vari)
+					o := newBatchNorm(m, 4, n, factor, interleave, !evaluation, r.mean, r.vari)
 					o.forward(r.y, [][]float32{x, gamma, delta})
 					o.backward([][]float32{r.dx, r.dgamma, r.ddelta}, dy, [][]float32{x, gamma, delta}, r.y)
 					return r
@@ -184,7 +184,7 @@ func TestTiledBatchNorm(t *testing.T) {
 				tile := newRearrange(m, n, tileChannels(n, factor, interleave))
 				wide, dwide := make([]float32, len(dy)), make([]float32, len(dy))
 				tile.forward(wide, [][]float32{x})
-				o := newBatchNorm(m, n*factor, 1, false, !evaluation, r.mean, r.vari)
+				o := newBatchNorm(m, 4, n*factor, 1, false, !evaluation, r.mean, r.vari)
 				o.forward(r.y, [][]float32{wide, gamma, delta})
 				o.backward([][]float32{dwide, r.dgamma, r.ddelta}, dy, [][]float32{wide, gamma, delta}, r.y)
 				tile.backward([][]float32{r.dx}, dwide, nil, nil)

@@ -22,12 +22,12 @@ const (
 // ones, [factor·n], take up a tenth of them (var unbiased); otherwise the running ones are used.
 type batchNorm struct {
 	m           *machine
+	pixels      int // of one image
 	n, factor   int
 	interleave  bool
 	training    bool
 	mean, vari  []float32 // running statistics, updated in place
 	x, y        []float32
-	gamma       []float32
 	dx, dy      []float32
 	scale, bias []float64 // y_j = scale_j·x_i + bias_j
 	mu, istd    []float64 // by copy j
@@ -40,9 +40,9 @@ type batchNorm struct {
 	spread      func(worker, chunk int)
 }
 
-func newBatchNorm(m *machine, n, factor int, interleave, training bool, mean, vari []float32) *batchNorm {
+func newBatchNorm(m *machine, pixels, n, factor int, interleave, training bool, mean, vari []float32) *batchNorm {
 	wide := n * factor
-	o := &batchNorm{m: m, n: n, factor: factor, interleave: interleave, training: training, mean: mean, vari: vari,
+	o := &batchNorm{m: m, pixels: pixels, n: n, factor: factor, interleave: interleave, training: training, mean: mean, vari: vari,
 		scale: make([]float64, wide), bias: make([]float64, wide), mu: make([]float64, wide), istd: make([]float64, wide),
 		sums: make([]float64, chunksPerBatch*2*wide), gradA: make([]float64, n), gradB: make([]float64, n)}
 	o.stats, o.apply, o.reduce, o.spread = o.statsChunk, o.applyChunk, o.reduceChunk, o.spreadChunk
@@ -57,11 +57,33 @@ func (o *batchNorm) source(j int) int {
 	return j % o.n
 }
 
+// momentSums returns a chunk's sums of the forward pass, set to 0.
+func (o *batchNorm) momentSums(chunk int) []float64 {
+	s := o.sums[2*chunk*o.n : 2*(chunk+1)*o.n]
+	clear(s)
+	return s
+}
+
+// gradSums returns a chunk's sums of the backward pass, set to 0.
+func (o *batchNorm) gradSums(chunk int) []float64 {
+	wide := o.n * o.factor
+	s := o.sums[2*chunk*wide : 2*(chunk+1)*wide]
+	clear(s)
+	return s
+}
+
 func (o *batchNorm) forward(y []float32, in [][]float32) {
-	o.x, o.gamma, o.y = in[0], in[1], y
-	delta := in[2]
+	o.x, o.y = in[0], y
 	if o.training {
 		o.m.each(o.stats)
+	}
+	o.normalise(in[1], in[2])
+	o.m.each(o.apply)
+}
+
+// normalise makes scale and bias of gamma and delta, in training after the chunks' sums are there.
+func (o *batchNorm) normalise(gamma, delta []float32) {
+	if o.training {
 		o.batchStatistics()
 	} else {
 		for j := range o.mu {
@@ -69,15 +91,14 @@ func (o *batchNorm) forward(y []float32, in [][]float32) {
 		}
 	}
 	for j := range o.scale {
-		s := float64(o.gamma[j]) * o.istd[j]
+		s := float64(gamma[j]) * o.istd[j]
 		o.scale[j], o.bias[j] = s, float64(delta[j])-float64(o.mu[j]*s)
 	}
-	o.m.each(o.apply)
 }
 
 // batchStatistics turns the chunks' sums into mean and variance, and lets the running ones follow.
 func (o *batchNorm) batchStatistics() {
-	count := float64(o.m.images * len(o.x) / (o.m.capacity * o.n))
+	count := float64(o.m.images * o.pixels)
 	for j := range o.mu {
 		i := o.source(j)
 		var sum, squares float64
@@ -99,7 +120,7 @@ func (o *batchNorm) batchStatistics() {
 
 func (o *batchNorm) statsChunk(_, chunk int) {
 	lo, hi := o.m.span(chunk)
-	kernel.Moments(o.sums[2*chunk*o.n:2*(chunk+1)*o.n], o.m.rows(o.x, lo, hi))
+	kernel.Moments(o.momentSums(chunk), o.m.rows(o.x, lo, hi))
 }
 
 func (o *batchNorm) applyChunk(_, chunk int) {
@@ -114,9 +135,15 @@ func (o *batchNorm) applyChunk(_, chunk int) {
 //
 // over the copies j of i; without batch statistics dx_i is the first term alone.
 func (o *batchNorm) backward(dx [][]float32, dy []float32, in [][]float32, _ []float32) {
-	o.x, o.gamma, o.dx, o.dy = in[0], in[1], dx[0], dy
+	o.x, o.dx, o.dy = in[0], dx[0], dy
 	o.m.each(o.reduce)
-	count := float64(o.m.images * len(o.x) / (o.m.capacity * o.n))
+	o.gradients(dx[1], dx[2], in[1])
+	o.m.each(o.spread)
+}
+
+// gradients makes the gradients by gamma and delta, and the coefficients of that by the input, of the chunks' sums.
+func (o *batchNorm) gradients(dgamma, ddelta, gamma []float32) {
+	count := float64(o.m.images * o.pixels)
 	clear(o.gradA)
 	clear(o.gradB)
 	wide := o.n * o.factor
@@ -127,22 +154,19 @@ func (o *batchNorm) backward(dx [][]float32, dy []float32, in [][]float32, _ []f
 			s2 += o.sums[(2*c+1)*wide+j]
 		}
 		s2 = (s2 - float64(o.mu[j]*s1)) * o.istd[j] // Σ dy·x -> Σ dy·yhat
-		dx[1][j], dx[2][j] = float32(s2), float32(s1)
+		dgamma[j], ddelta[j] = float32(s2), float32(s1)
 		if o.training {
-			i, g := o.source(j), float64(o.gamma[j])*o.istd[j]/count
+			i, g := o.source(j), float64(gamma[j])*o.istd[j]/count
 			b := float64(g * s2 * o.istd[j])
 			o.gradB[i] -= b
 			o.gradA[i] -= float64(g*s1) - float64(b*o.mu[j])
 		}
 	}
-	o.m.each(o.spread)
 }
 
 func (o *batchNorm) reduceChunk(_, chunk int) {
 	lo, hi := o.m.span(chunk)
-	wide := o.n * o.factor
-	sums := o.sums[2*chunk*wide : 2*(chunk+1)*wide]
-	kernel.BatchNormSums(sums, o.m.rows(o.dy, lo, hi), o.m.rows(o.x, lo, hi), o.factor, o.interleave)
+	kernel.BatchNormSums(o.gradSums(chunk), o.m.rows(o.dy, lo, hi), o.m.rows(o.x, lo, hi), o.factor, o.interleave)
 }
 
 func (o *batchNorm) spreadChunk(_, chunk int) {

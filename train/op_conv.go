@@ -37,7 +37,8 @@ func (o *conv) forwardChunk(worker, chunk int) {
 }
 
 func (o *conv) backward(dx [][]float32, dy []float32, in [][]float32, _ []float32) {
-	o.start(dx, dy, in)
+	o.start(dx, in)
+	o.dx, o.dy = dx[0], dy
 	o.m.each(o.bwd)
 	o.finish(dx)
 }
@@ -46,10 +47,15 @@ func (o *conv) backwardChunk(worker, chunk int) {
 	o.clearPartial(chunk)
 	lo, hi := o.m.span(chunk)
 	for i := lo; i < hi; i++ {
+		dy, x := o.m.rows(o.dy, i, i+1), o.m.rows(o.x, i, i+1)
 		if o.alpha != nil {
-			o.sumAlpha(worker, chunk, o.m.rows(o.dy, i, i+1), o.m.rows(o.plain, i, i+1))
+			o.sumAlpha(worker, chunk, dy, o.m.rows(o.plain, i, i+1))
 		}
-		o.image(worker, chunk, i, o.m.rows(o.x, i, i+1))
+		var dx []float32
+		if o.dx != nil {
+			dx = o.m.rows(o.dx, i, i+1)
+		}
+		o.image(worker, chunk, dy, dx, x)
 	}
 }
 
@@ -110,11 +116,12 @@ func (o *convGrad) allocate() {
 	o.sum = o.sumFilter
 }
 
-func (o *convGrad) start(dx [][]float32, dy []float32, in [][]float32) {
+// start takes over the inputs of a backward pass.
+func (o *convGrad) start(dx, in [][]float32) {
 	o.allocate()
 	o.bind(in)
-	o.dx, o.dw, o.dy = dx[0], dx[1], dy
-	if o.dx != nil {
+	o.dw = dx[1]
+	if dx[0] != nil {
 		kernel.FiltersForGradInput(o.wt, in[1], o.g)
 	}
 }
@@ -128,16 +135,16 @@ func (o *convGrad) clearPartial(chunk int) {
 // sumAlpha adds Σ dy·plain of one image to the chunk's gradient by alpha.
 func (o *convGrad) sumAlpha(worker, chunk int, dy, plain []float32) {
 	sums := o.imageSums[worker]
+	clear(sums)
 	kernel.BatchNormSums(sums, dy, plain, 1, false)
 	for k, v := range sums[o.g.K:] {
 		o.alphaSums[chunk*o.g.K+k] += v
 	}
 }
 
-// image adds image i, whose (quantised) input is x, to the chunk's gradient by the filters, and writes the gradient by
-// its input.
-func (o *convGrad) image(worker, chunk, i int, x []float32) {
-	dy := o.m.rows(o.dy, i, i+1)
+// image adds one image, whose (quantised) input is x, to the chunk's gradient by the filters, and writes the gradient by
+// its input to dx unless that is nil.
+func (o *convGrad) image(worker, chunk int, dy, dx, x []float32) {
 	if o.hasAlpha {
 		scaled := o.scaled[worker]
 		kernel.ScaleChannels(scaled, dy, o.alpha)
@@ -145,8 +152,8 @@ func (o *convGrad) image(worker, chunk, i int, x []float32) {
 	}
 	n := o.g.FilterLen()
 	kernel.ConvGradFilters(o.m.partial[chunk*n:(chunk+1)*n], dy, x, o.filterScratch[worker], o.g, o.exactFilters)
-	if o.dx != nil {
-		kernel.ConvGradInput(o.m.rows(o.dx, i, i+1), dy, o.wt, o.inputScratch[worker], o.g, o.exactInput)
+	if dx != nil {
+		kernel.ConvGradInput(dx, dy, o.wt, o.inputScratch[worker], o.g, o.exactInput)
 	}
 }
 

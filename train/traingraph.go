@@ -202,13 +202,7 @@ func (b *graphBuilder) layer(n *model.Node) (*G.Node, error) {
 	case model.Linear:
 		return b.put(n, newLinear(m, in.C, n.Out), x, b.param(n, "weight"), b.param(n, "bias"))
 	case model.BatchNorm:
-		channels, factor, interleave := in.C, 1, false
-		if from := n.From[0]; from >= 0 && b.absorbed(from) {
-			tile := &b.nodes[from]
-			channels, factor, interleave = tile.In[0].C, tile.Factor, tile.Interleave
-		}
-		op := newBatchNorm(m, channels, factor, interleave, !b.evaluation, b.weights[n.Name+".running_mean"], b.weights[n.Name+".running_var"])
-		return b.put(n, op, x, b.param(n, "weight"), b.param(n, "bias"))
+		return b.put(n, b.batchNorm(n), x, b.param(n, "weight"), b.param(n, "bias"))
 	case model.Hardtanh:
 		return b.put(n, newHardtanh(m), x)
 	case model.Bias:
@@ -241,6 +235,18 @@ func (b *graphBuilder) layer(n *model.Node) (*G.Node, error) {
 		return b.put(n, newFlatten(m, in.H*in.W), x)
 	}
 	return nil, fmt.Errorf("train: layer %q: operation %q cannot be trained", n.Name, n.Op)
+}
+
+// batchNorm makes the operation of a batch norm, with the tile in front of it if there is one.
+func (b *graphBuilder) batchNorm(n *model.Node) *batchNorm {
+	in := n.In[0]
+	channels, factor, interleave := in.C, 1, false
+	if from := n.From[0]; from >= 0 && b.absorbed(from) {
+		tile := &b.nodes[from]
+		channels, factor, interleave = tile.In[0].C, tile.Factor, tile.Interleave
+	}
+	return newBatchNorm(b.m, in.H*in.W, channels, factor, interleave, !b.evaluation,
+		b.weights[n.Name+".running_mean"], b.weights[n.Name+".running_var"])
 }
 
 // conv adds a convolution: the quantiser of its weights as a node of its own, then one of the two kinds of arithmetic.

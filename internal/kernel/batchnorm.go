@@ -3,7 +3,7 @@ package kernel
 // The passes of batch norm and of the quantisers in training. They compute in float64 and round once, when they store:
 // a network's gradients go through dozens of them, and signs turn small differences into large ones.
 
-// Moments writes to sums, [2,c], the sums over the pixels of x, [n,c], and of its squares.
+// Moments adds to sums, [2,c], the pixels of x, [n,c], one after the other, and their squares.
 func Moments(sums []float64, x []float32) {
 	c := len(sums) / 2
 	checkLen("Moments", "x", len(x)%c, 0)
@@ -14,7 +14,6 @@ func Moments(sums []float64, x []float32) {
 		}
 		return
 	}
-	clear(sums)
 	for p := 0; p < len(x); p += c {
 		for i, v := range x[p : p+c] {
 			f := float64(v)
@@ -54,7 +53,7 @@ func BatchNorm(y, x []float32, scale, bias []float64, factor int, interleave boo
 	}
 }
 
-// BatchNormSums writes to sums, [2,factor·n], the sums over the pixels of dy, [p,factor·n], and of dy times x, [p,n].
+// BatchNormSums adds to sums, [2,factor·n], the pixels of dy, [p,factor·n], one after the other, and dy times x, [p,n].
 func BatchNormSums(sums []float64, dy, x []float32, factor int, interleave bool) {
 	wide := len(sums) / 2
 	n := wide / factor
@@ -66,7 +65,6 @@ func BatchNormSums(sums []float64, dy, x []float32, factor int, interleave bool)
 		}
 		return
 	}
-	clear(sums)
 	for p := 0; p*n < len(x); p++ {
 		in, g := x[p*n:(p+1)*n], dy[p*wide:(p+1)*wide]
 		if interleave {

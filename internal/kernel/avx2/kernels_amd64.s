@@ -1134,12 +1134,14 @@ pixel:
 // func Moments(sum *float64, squares *float64, x *float32, pixels int, step int)
 // Requires: AVX
 TEXT ·Moments(SB), NOSPLIT, $0-40
-	MOVQ   x+16(FP), AX
-	MOVQ   pixels+24(FP), CX
-	MOVQ   step+32(FP), DX
-	SHLQ   $0x02, DX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ    x+16(FP), AX
+	MOVQ    pixels+24(FP), CX
+	MOVQ    step+32(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    sum+0(FP), BX
+	MOVQ    squares+8(FP), SI
+	VMOVUPD (BX), Y0
+	VMOVUPD (SI), Y1
 
 pixel:
 	VCVTPS2PD (AX), Y2
@@ -1149,10 +1151,8 @@ pixel:
 	ADDQ      DX, AX
 	DECQ      CX
 	JNZ       pixel
-	MOVQ      sum+0(FP), AX
-	MOVQ      squares+8(FP), CX
-	VMOVUPD   Y0, (AX)
-	VMOVUPD   Y1, (CX)
+	VMOVUPD   Y0, (BX)
+	VMOVUPD   Y1, (SI)
 	VZEROUPPER
 	RET
 
@@ -1187,15 +1187,17 @@ pixel:
 // func BatchNormSums(sum *float64, products *float64, dy *float32, x *float32, pixels int, dyStep int, xStep int)
 // Requires: AVX
 TEXT ·BatchNormSums(SB), NOSPLIT, $0-56
-	MOVQ   dy+16(FP), AX
-	MOVQ   x+24(FP), CX
-	MOVQ   pixels+32(FP), DX
-	MOVQ   dyStep+40(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   xStep+48(FP), SI
-	SHLQ   $0x02, SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ    dy+16(FP), AX
+	MOVQ    x+24(FP), CX
+	MOVQ    pixels+32(FP), DX
+	MOVQ    dyStep+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    xStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    sum+0(FP), DI
+	MOVQ    products+8(FP), R8
+	VMOVUPD (DI), Y0
+	VMOVUPD (R8), Y1
 
 pixel:
 	VCVTPS2PD (AX), Y2
@@ -1207,10 +1209,8 @@ pixel:
 	ADDQ      SI, CX
 	DECQ      DX
 	JNZ       pixel
-	MOVQ      sum+0(FP), AX
-	MOVQ      products+8(FP), CX
-	VMOVUPD   Y0, (AX)
-	VMOVUPD   Y1, (CX)
+	VMOVUPD   Y0, (DI)
+	VMOVUPD   Y1, (R8)
 	VZEROUPPER
 	RET
 

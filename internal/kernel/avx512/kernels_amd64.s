@@ -1598,12 +1598,14 @@ pixel:
 // func Moments(sum *float64, squares *float64, x *float32, pixels int, step int)
 // Requires: AVX, AVX512F
 TEXT ·Moments(SB), NOSPLIT, $0-40
-	MOVQ   x+16(FP), AX
-	MOVQ   pixels+24(FP), CX
-	MOVQ   step+32(FP), DX
-	SHLQ   $0x02, DX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
+	MOVQ    x+16(FP), AX
+	MOVQ    pixels+24(FP), CX
+	MOVQ    step+32(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    sum+0(FP), BX
+	MOVQ    squares+8(FP), SI
+	VMOVUPD (BX), Z0
+	VMOVUPD (SI), Z1
 
 pixel:
 	VCVTPS2PD (AX), Z2
@@ -1613,10 +1615,8 @@ pixel:
 	ADDQ      DX, AX
 	DECQ      CX
 	JNZ       pixel
-	MOVQ      sum+0(FP), AX
-	MOVQ      squares+8(FP), CX
-	VMOVUPD   Z0, (AX)
-	VMOVUPD   Z1, (CX)
+	VMOVUPD   Z0, (BX)
+	VMOVUPD   Z1, (SI)
 	VZEROUPPER
 	RET
 
@@ -1651,15 +1651,17 @@ pixel:
 // func BatchNormSums(sum *float64, products *float64, dy *float32, x *float32, pixels int, dyStep int, xStep int)
 // Requires: AVX, AVX512F
 TEXT ·BatchNormSums(SB), NOSPLIT, $0-56
-	MOVQ   dy+16(FP), AX
-	MOVQ   x+24(FP), CX
-	MOVQ   pixels+32(FP), DX
-	MOVQ   dyStep+40(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   xStep+48(FP), SI
-	SHLQ   $0x02, SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
+	MOVQ    dy+16(FP), AX
+	MOVQ    x+24(FP), CX
+	MOVQ    pixels+32(FP), DX
+	MOVQ    dyStep+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    xStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    sum+0(FP), DI
+	MOVQ    products+8(FP), R8
+	VMOVUPD (DI), Z0
+	VMOVUPD (R8), Z1
 
 pixel:
 	VCVTPS2PD (AX), Z2
@@ -1671,10 +1673,8 @@ pixel:
 	ADDQ      SI, CX
 	DECQ      DX
 	JNZ       pixel
-	MOVQ      sum+0(FP), AX
-	MOVQ      products+8(FP), CX
-	VMOVUPD   Z0, (AX)
-	VMOVUPD   Z1, (CX)
+	VMOVUPD   Z0, (DI)
+	VMOVUPD   Z1, (R8)
 	VZEROUPPER
 	RET
 

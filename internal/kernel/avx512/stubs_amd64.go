@@ -197,7 +197,7 @@ func ScaleChannels(dst *float32, src *float32, scale *float32, pixels int, step 
 //go:noescape
 func ScaleCounts(dst *float32, counts *int32, scale *float32, pixels int, step int)
 
-// Moments is sum[c] = sum over p < pixels of x[p*step+c], and squares[c] of its square, for half the tier's lanes of channels, in ascending order.
+// Moments adds x[p*step+c] for p < pixels to sum[c], and its square to squares[c], for half the tier's lanes of channels, in ascending order.
 //
 //go:noescape
 func Moments(sum *float64, squares *float64, x *float32, pixels int, step int)
@@ -207,7 +207,7 @@ func Moments(sum *float64, squares *float64, x *float32, pixels int, step int)
 //go:noescape
 func BatchNorm(y *float32, x *float32, scale *float64, bias *float64, pixels int, yStep int, xStep int)
 
-// BatchNormSums is sum[c] = sum over p < pixels of dy[p*dyStep+c], and products[c] of dy[p*dyStep+c]*x[p*xStep+c], for half the tier's lanes of channels, in ascending order.
+// BatchNormSums adds dy[p*dyStep+c] for p < pixels to sum[c], and dy[p*dyStep+c]*x[p*xStep+c] to products[c], for half the tier's lanes of channels, in ascending order.
 //
 //go:noescape
 func BatchNormSums(sum *float64, products *float64, dy *float32, x *float32, pixels int, dyStep int, xStep int)

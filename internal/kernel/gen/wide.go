@@ -64,9 +64,10 @@ const half = "for half the tier's lanes of channels"
 
 func (t *tier) moments() {
 	t.function("Moments", "func(sum, squares *float64, x *float32, pixels, step int)",
-		"is sum[c] = sum over p < pixels of x[p*step+c], and squares[c] of its square, "+half+", in ascending order.")
+		"adds x[p*step+c] for p < pixels to sum[c], and its square to squares[c], "+half+", in ascending order.")
 	x, n, step := param("x"), param("pixels"), bytes("step")
-	acc := t.zeros(2)
+	sum, squares := param("sum"), param("squares")
+	acc := []reg.VecVirtual{t.loadDoubles(sum), t.loadDoubles(squares)}
 	loop("pixel", n, func() {
 		v := t.loadWide(Mem{Base: x})
 		VADDPD(v, acc[0], acc[0])
@@ -74,7 +75,6 @@ func (t *tier) moments() {
 		VADDPD(v, acc[1], acc[1])
 		ADDQ(step, x)
 	})
-	sum, squares := param("sum"), param("squares")
 	VMOVUPD(acc[0], Mem{Base: sum})
 	VMOVUPD(acc[1], Mem{Base: squares})
 	VZEROUPPER()
@@ -100,9 +100,10 @@ func (t *tier) batchNorm() {
 
 func (t *tier) batchNormSums() {
 	t.function("BatchNormSums", "func(sum, products *float64, dy, x *float32, pixels, dyStep, xStep int)",
-		"is sum[c] = sum over p < pixels of dy[p*dyStep+c], and products[c] of dy[p*dyStep+c]*x[p*xStep+c], "+half+", in ascending order.")
+		"adds dy[p*dyStep+c] for p < pixels to sum[c], and dy[p*dyStep+c]*x[p*xStep+c] to products[c], "+half+", in ascending order.")
 	dy, x, n, dyStep, xStep := param("dy"), param("x"), param("pixels"), bytes("dyStep"), bytes("xStep")
-	acc := t.zeros(2)
+	sum, products := param("sum"), param("products")
+	acc := []reg.VecVirtual{t.loadDoubles(sum), t.loadDoubles(products)}
 	loop("pixel", n, func() {
 		g, v := t.loadWide(Mem{Base: dy}), t.loadWide(Mem{Base: x})
 		VADDPD(g, acc[0], acc[0])
@@ -111,7 +112,6 @@ func (t *tier) batchNormSums() {
 		ADDQ(dyStep, dy)
 		ADDQ(xStep, x)
 	})
-	sum, products := param("sum"), param("products")
 	VMOVUPD(acc[0], Mem{Base: sum})
 	VMOVUPD(acc[1], Mem{Base: products})
 	VZEROUPPER()
