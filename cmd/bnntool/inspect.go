@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/bnntool/bnntool/runtime"
@@ -116,13 +117,16 @@ func describe(m *artifact.Model, info runtime.Info, size int64) *artifactJSON {
 	}
 	for _, l := range info.Layers {
 		s := stepJSON{Name: l.Name, Op: string(l.Kind), Kernel: l.Kernel, Output: [3]int{l.H, l.W, l.C}, Bytes: l.WeightBytes}
-		if l.WeightBytes > 0 {
-			s.Params1, s.Params32 = params[l.Name][0], params[l.Name][1]
-		}
-		if l.Kind == artifact.BinConv {
+		switch {
+		case l.Values == artifact.BitsValue && l.WeightBytes == 0 && l.MACs == 0:
+			s.Op = "sign" // the packing of a value ahead of the operation
+		case l.Kind == artifact.BinConv:
 			s.BOPs = l.MACs
-		} else {
+		default:
 			s.FLOPs = l.MACs
+		}
+		if s.Op == string(l.Kind) {
+			s.Params1, s.Params32 = params[l.Name][0], params[l.Name][1]
 		}
 		d.Params1, d.Params32 = d.Params1+s.Params1, d.Params32+s.Params32
 		d.BOPs, d.FLOPs = d.BOPs+s.BOPs, d.FLOPs+s.FLOPs
@@ -159,15 +163,24 @@ func (d *artifactJSON) print(w io.Writer) error {
 		fmt.Fprintf(w, "%s: %s\n", key, d.Source[key])
 	}
 	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "layer\top\toutput\t1-bit params\t32-bit params\tmemory KB\t1-bit MACs\t32-bit MACs\t")
+	var table strings.Builder
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
+	nameWidth, opWidth := len("layer"), len("op")
 	for _, s := range d.Layers {
-		fmt.Fprintf(t, "%s\t%s\t%dx%dx%d\t%s\t%s\t%s\t%s\t%s\t\n", s.Name, s.Op, s.Output[0], s.Output[1], s.Output[2],
+		nameWidth, opWidth = max(nameWidth, len(s.Name)), max(opWidth, len(s.Op))
+	}
+	row := func(name, op, output, params1, params32, bytes, bops, flops string) {
+		fmt.Fprintf(t, "%-*s  %-*s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", nameWidth, name, opWidth, op, output, params1, params32, bytes, bops, flops)
+	}
+	row("layer", "op", "output", "1-bit params", "32-bit params", "memory KB", "1-bit MACs", "32-bit MACs")
+	for _, s := range d.Layers {
+		row(s.Name, s.Op, fmt.Sprintf("%dx%dx%d", s.Output[0], s.Output[1], s.Output[2]),
 			cell(s.Params1), cell(s.Params32), kilobytes(s.Bytes), cell(s.BOPs), cell(s.FLOPs))
 	}
-	fmt.Fprintf(t, "total\t\t\t%s\t%s\t%s\t%s\t%s\t\n", cell(d.Params1), cell(d.Params32), kilobytes(d.FileBytes), cell(d.BOPs), cell(d.FLOPs))
-	if err := t.Flush(); err != nil {
-		return err
+	row("total", "", "", cell(d.Params1), cell(d.Params32), kilobytes(d.FileBytes), cell(d.BOPs), cell(d.FLOPs))
+	t.Flush()
+	for line := range strings.Lines(table.String()) {
+		fmt.Fprintln(w, strings.TrimSpace(line))
 	}
 	_, err := fmt.Fprintf(w, "\nfile %d bytes, working memory %d bytes an image, OPs = BOPs/64 + FLOPs = %d\n", d.FileBytes, d.ArenaBytes, d.OPs)
 	return err

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bnntool/bnntool/internal/nearest"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 )
@@ -74,7 +73,7 @@ func (e *env) app() *cli.App {
 		OnUsageError:              usageFault,
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
-				return usagef("unknown command %q, did you mean %q?", name, nearest.Name(name, commandNames(c.App)))
+				return usagef("unknown command %q: want one of %s", name, strings.Join(commandNames(c.App), ", "))
 			}
 			cli.HelpPrinter(e.stderr, cli.AppHelpTemplate, c.App)
 			return &usageError{}
@@ -89,7 +88,7 @@ func (e *env) app() *cli.App {
 
 func commandNames(app *cli.App) []string {
 	var names []string
-	for _, c := range app.Commands {
+	for _, c := range app.VisibleCommands() {
 		names = append(names, c.Name)
 	}
 	return names
