@@ -20,7 +20,7 @@ type trainGraph struct {
 	loss   *crossEntropy
 	value  *graphOp // of the loss
 	params []*parameter
-	output map[string][]float32 // layer outputs by name; a tile that its batch norm absorbs has none
+	output map[string][]float32 // layer outputs by name; layers inside a block and tiles that a batch norm absorbs have none
 }
 
 // parameter is a learned tensor and its gradient: gorgonia.ValueGrad.
@@ -65,6 +65,8 @@ type graphOptions struct {
 	evaluation bool
 	// imageGradient asks for the gradient by the image as well.
 	imageGradient bool
+	// composed builds every layer as an operation of its own, also where block fits.
+	composed bool
 }
 
 // newTrainGraph builds the training graph of net over w.
@@ -144,8 +146,30 @@ func (b *graphBuilder) layers(images []float32) error {
 	shape := tensor.Shape{b.m.capacity, in.H, in.W, in.C}
 	b.image = G.NewTensor(b.g, tensor.Float32, 4, G.WithName("image"), G.WithShape(shape...),
 		G.WithValue(tensor.New(tensor.WithShape(shape...), tensor.WithBacking(images))))
+	blocks := map[int]blockAt{}
+	if b.frozen == nil && !b.evaluation && !b.composed {
+		blocks = findBlocks(b.nodes, b.consumers)
+	}
+	end := map[int]blockAt{} // the blocks by their last layer
+	inside := map[int]bool{} // their other layers
+	for _, at := range blocks {
+		end[at.end] = at
+		for i := at.conv; i != at.end; i = b.consumers[i][0] {
+			inside[i] = true
+		}
+	}
 	for i := range b.nodes {
 		n := &b.nodes[i]
+		if inside[i] {
+			continue
+		}
+		if at, ok := end[i]; ok {
+			var err error
+			if b.values[i], err = b.block(at); err != nil {
+				return err
+			}
+			continue
+		}
 		if b.absorbed(i) {
 			b.values[i] = b.input(n, 0)
 			continue
@@ -249,8 +273,35 @@ func (b *graphBuilder) batchNorm(n *model.Node) *batchNorm {
 		b.weights[n.Name+".running_mean"], b.weights[n.Name+".running_var"])
 }
 
-// conv adds a convolution: the quantiser of its weights as a node of its own, then one of the two kinds of arithmetic.
-func (b *graphBuilder) conv(n *model.Node, x *G.Node) (*G.Node, error) {
+// block adds a block of layers as one operation, named for its last layer.
+func (b *graphBuilder) block(at blockAt) (*G.Node, error) {
+	n, norm := &b.nodes[at.conv], &b.nodes[at.norm]
+	x := b.input(n, 0)
+	w, err := b.quantised(n)
+	if err != nil {
+		return nil, err
+	}
+	in := []*G.Node{x, w}
+	if n.Alpha {
+		in = append(in, b.param(n, "alpha"))
+	}
+	in = append(in, b.param(norm, "weight"), b.param(norm, "bias"))
+	identity, separate := false, false
+	if at.shortcut >= 0 {
+		if s := b.values[at.shortcut]; s == x {
+			identity = true
+		} else {
+			separate = true
+			in = append(in, s)
+		}
+	}
+	op := newBlock(b.m, newBinConv(b.m, geometry(n), n, true), b.batchNorm(norm), identity, separate)
+	return b.put(&b.nodes[at.end], op, in...)
+}
+
+// quantised returns the weights that a convolution multiplies with: the quantiser of its latent weights as a node of
+// its own.
+func (b *graphBuilder) quantised(n *model.Node) (*G.Node, error) {
 	w := b.param(n, "weight")
 	var quant operation
 	switch n.WeightQuant {
@@ -259,11 +310,17 @@ func (b *graphBuilder) conv(n *model.Node, x *G.Node) (*G.Node, error) {
 	case model.ScaledSignWeight:
 		quant = newScaledSignWeight(b.m, n.Out)
 	}
-	if quant != nil {
-		var err error
-		if w, err = b.tape.apply(n.Name+".weight quantised", quant, w.Shape(), []bool{true}, w); err != nil {
-			return nil, err
-		}
+	if quant == nil {
+		return w, nil
+	}
+	return b.tape.apply(n.Name+".weight quantised", quant, w.Shape(), []bool{true}, w)
+}
+
+// conv adds a convolution: one of the two kinds of arithmetic.
+func (b *graphBuilder) conv(n *model.Node, x *G.Node) (*G.Node, error) {
+	w, err := b.quantised(n)
+	if err != nil {
+		return nil, err
 	}
 	g := geometry(n)
 	if n.Binary() {
@@ -329,7 +386,7 @@ func gradientOf(n *G.Node) *tensor.Dense {
 func (b *graphBuilder) outputs() map[string][]float32 {
 	out := make(map[string][]float32, len(b.nodes))
 	for i := range b.nodes {
-		if !b.absorbed(i) {
+		if b.values[i] != nil && !b.absorbed(i) {
 			out[b.nodes[i].Name] = b.values[i].Op().(*graphOp).y
 		}
 	}

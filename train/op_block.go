@@ -1,0 +1,182 @@
+package train
+
+import (
+	"github.com/bnntool/bnntool/internal/kernel"
+	"github.com/bnntool/bnntool/train/model"
+)
+
+// block is hardtanh(batchnorm(tile(binconv(x))) + shortcut) as one operation, the shortcut optional: every layer of
+// ReCU's ResNet-20, and the inner ones of its ResNet-18 and VGG-small. It computes what binConv, batchNorm, add and
+// hardtanh compute one after the other, bit for bit, but image by image, so that what lies between them stays in cache
+// and is never stored for the whole batch: kept for the gradient are the signs of x, the convolution before alpha, and
+// the output. A shortcut that is x itself is no input of its own, so x has one consumer less and its gradient no sum.
+//
+// Inputs: x [B,H,W,C], w (quantised), with alpha also alpha, gamma, delta, and with a separate shortcut s of the output's
+// shape.
+type block struct {
+	m        *machine
+	conv     *binConv
+	bn       *batchNorm
+	identity bool // the shortcut is x
+	separate bool // the shortcut is an input
+	y, s     []float32
+	dx, ds   []float32
+	dy       []float32
+	narrow   [][]float32 // by worker: one image's convolution result or its gradient
+	result   [][]float32 // by worker: one image's convolution result
+	wide     [][]float32 // by worker: one image's gradient behind the hardtanh
+	count    func(worker, chunk int)
+	apply    func(worker, chunk int)
+	reduce   func(worker, chunk int)
+	spread   func(worker, chunk int)
+}
+
+func newBlock(m *machine, conv *binConv, bn *batchNorm, identity, separate bool) *block {
+	if conv.plain == nil {
+		conv.plain = make([]float32, m.capacity*conv.g.OutLen())
+	}
+	o := &block{m: m, conv: conv, bn: bn, identity: identity, separate: separate,
+		narrow: m.workers.perWorker(conv.g.OutLen()), result: m.workers.perWorker(conv.g.OutLen()),
+		wide: m.workers.perWorker(conv.g.OutLen() * bn.factor)}
+	o.count, o.apply, o.reduce, o.spread = o.countChunk, o.applyChunk, o.reduceChunk, o.spreadChunk
+	return o
+}
+
+// parts returns the positions of gamma, delta and the separate shortcut among the inputs.
+func (o *block) parts() (gamma, delta, shortcut int) {
+	if o.conv.hasAlpha {
+		return 3, 4, 5
+	}
+	return 2, 3, 4
+}
+
+// convolved returns image i behind the convolution's alpha.
+func (o *block) convolved(worker, i int) []float32 {
+	plain := o.m.rows(o.conv.plain, i, i+1)
+	if !o.conv.hasAlpha {
+		return plain
+	}
+	kernel.ScaleChannels(o.result[worker], plain, o.conv.alpha)
+	return o.result[worker]
+}
+
+func (o *block) forward(y []float32, in [][]float32) {
+	gamma, delta, shortcut := o.parts()
+	o.conv.prepare(in)
+	o.y = y
+	switch {
+	case o.separate:
+		o.s = in[shortcut]
+	case o.identity:
+		o.s = in[0]
+	}
+	o.m.each(o.count)
+	o.bn.normalise(in[gamma], in[delta])
+	o.m.each(o.apply)
+}
+
+func (o *block) countChunk(worker, chunk int) {
+	lo, hi := o.m.span(chunk)
+	sums := o.bn.momentSums(chunk)
+	for i := lo; i < hi; i++ {
+		o.conv.count(worker, i)
+		kernel.Moments(sums, o.convolved(worker, i))
+	}
+}
+
+func (o *block) applyChunk(worker, chunk int) {
+	lo, hi := o.m.span(chunk)
+	for i := lo; i < hi; i++ {
+		y := o.m.rows(o.y, i, i+1)
+		kernel.BatchNorm(y, o.convolved(worker, i), o.bn.scale, o.bn.bias, o.bn.factor, o.bn.interleave)
+		if o.s != nil {
+			kernel.Add(y, y, o.m.rows(o.s, i, i+1))
+		}
+		kernel.Hardtanh(y, y)
+	}
+}
+
+func (o *block) backward(dx [][]float32, dy []float32, in [][]float32, y []float32) {
+	gamma, delta, shortcut := o.parts()
+	o.conv.start(dx, in)
+	o.dx, o.dy, o.y = dx[0], dy, y
+	if o.separate {
+		o.ds = dx[shortcut]
+	}
+	o.m.each(o.reduce)
+	o.bn.gradients(dx[gamma], dx[delta], in[gamma])
+	o.m.each(o.spread)
+	o.conv.finish(dx)
+}
+
+func (o *block) reduceChunk(worker, chunk int) {
+	lo, hi := o.m.span(chunk)
+	sums := o.bn.gradSums(chunk)
+	for i := lo; i < hi; i++ {
+		g := o.wide[worker]
+		kernel.HardtanhGrad(g, o.m.rows(o.dy, i, i+1), o.m.rows(o.y, i, i+1))
+		kernel.BatchNormSums(sums, g, o.convolved(worker, i), o.bn.factor, o.bn.interleave)
+	}
+}
+
+func (o *block) spreadChunk(worker, chunk int) {
+	o.conv.clearPartial(chunk)
+	lo, hi := o.m.span(chunk)
+	for i := lo; i < hi; i++ {
+		g, d := o.wide[worker], o.narrow[worker]
+		if o.ds != nil {
+			g = o.m.rows(o.ds, i, i+1)
+		}
+		kernel.HardtanhGrad(g, o.m.rows(o.dy, i, i+1), o.m.rows(o.y, i, i+1))
+		kernel.BatchNormGrad(d, g, o.convolved(worker, i), o.bn.scale, o.bn.gradA, o.bn.gradB, o.bn.factor, o.bn.interleave)
+		var dx []float32
+		if o.dx != nil {
+			dx = o.m.rows(o.dx, i, i+1)
+		}
+		o.conv.signGrad(worker, chunk, i, d, dx)
+		if o.identity && dx != nil {
+			kernel.Add(dx, dx, g)
+		}
+	}
+}
+
+// blockAt is the pattern of a block in a network, by layer; shortcut is -1 without one.
+type blockAt struct {
+	conv, norm, shortcut, end int
+}
+
+// findBlocks returns the blocks of a network by the index of their convolution. Every layer of a block but the last has
+// the next one as its only consumer.
+func findBlocks(nodes []model.Node, consumers [][]int) map[int]blockAt {
+	found := map[int]blockAt{}
+	for i := range nodes {
+		if !nodes[i].Binary() {
+			continue
+		}
+		next := func(at int, op model.Op) int {
+			if at < 0 || len(consumers[at]) != 1 || nodes[consumers[at][0]].Op != op {
+				return -1
+			}
+			return consumers[at][0]
+		}
+		norm := next(i, model.BatchNorm)
+		if tile := next(i, model.Tile); tile >= 0 {
+			norm = next(tile, model.BatchNorm)
+		}
+		b := blockAt{conv: i, norm: norm, shortcut: -1, end: next(norm, model.Hardtanh)}
+		if sum := next(norm, model.Add); sum >= 0 {
+			b.end = next(sum, model.Hardtanh)
+			b.shortcut = nodes[sum].From[0]
+			if b.shortcut == norm {
+				b.shortcut = nodes[sum].From[1]
+			}
+			if b.shortcut < 0 || b.shortcut == norm {
+				continue // the image, which has no gradient, or twice the same
+			}
+		}
+		if norm >= 0 && b.end >= 0 {
+			found[i] = b
+		}
+	}
+	return found
+}
