@@ -3,6 +3,7 @@ package train
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -247,21 +248,37 @@ func TestEvaluatorEqualsOracle(t *testing.T) {
 	}
 }
 
-// TestStepAllocations bounds what a step allocates to the tape machine's own bookkeeping: nothing that grows with the
-// tensors.
+// TestStepAllocations: operations allocate nothing in a step; what is left is the tape machine's own bookkeeping, some
+// small objects for each node.
 func TestStepAllocations(t *testing.T) {
 	net := smallNet(t, 2)
-	g := smallGraph(t, net, initWeights(t, net, 1), 32, 32, 2)
-	res := testing.Benchmark(func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
+	for _, composed := range []bool{false, true} {
+		w := initWeights(t, net, 1)
+		pool := newWorkers(2)
+		defer pool.close()
+		g, err := newTrainGraph(net, w, graphOptions{batch: 32, composed: composed}, pool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.close()
+		step := func() {
 			if _, err := g.step(32); err != nil {
-				b.Fatal(err)
+				t.Fatal(err)
 			}
 		}
-	})
-	perNode := res.AllocedBytesPerOp() / int64(2*len(net.Layers))
-	if perNode > 400 {
-		t.Errorf("a step allocates %d bytes in %d allocations, %d a node; want at most 400", res.AllocedBytesPerOp(), res.AllocsPerOp(), perNode)
+		step()
+		nodes := float64(g.nodes)
+		if got := testing.AllocsPerRun(20, step); got > 5*nodes {
+			t.Errorf("composed %v: %.0f allocations a step for %.0f nodes, want at most 5 a node", composed, got, nodes)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 20 {
+			step()
+		}
+		runtime.ReadMemStats(&after)
+		if got := float64(after.TotalAlloc-before.TotalAlloc) / 20 / nodes; got > 200 {
+			t.Errorf("composed %v: %.0f bytes allocated a step and node, want at most 200", composed, got)
+		}
 	}
 }

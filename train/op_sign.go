@@ -18,12 +18,13 @@ import (
 type quantizer struct {
 	kind     model.InputQuant
 	training bool
-	mean     []float64 // by image
-	std      []float64 // by image: S
+	mean     []float64     // by image
+	std      []float64     // by image: S
+	room     []kernel.Sums // by image: scratch
 }
 
 func newQuantizer(kind model.InputQuant, training bool, capacity int) quantizer {
-	return quantizer{kind: kind, training: training, mean: make([]float64, capacity), std: make([]float64, capacity)}
+	return quantizer{kind: kind, training: training, mean: make([]float64, capacity), std: make([]float64, capacity), room: make([]kernel.Sums, capacity)}
 }
 
 // scaled reports whether inputs are divided by their deviation.
@@ -34,7 +35,7 @@ func (q *quantizer) measure(i int, x []float32) {
 	if !q.scaled() {
 		return
 	}
-	sum, squares := kernel.SumSquares(x)
+	sum, squares := kernel.SumSquares(x, &q.room[i])
 	n := float64(len(x))
 	mean := sum / n
 	variance := 0.0
@@ -47,11 +48,11 @@ func (q *quantizer) measure(i int, x []float32) {
 // backward turns d, the gradient by the signs of image i, into the gradient by x, in place.
 func (q *quantizer) backward(i int, d, x []float32) {
 	if !q.scaled() {
-		kernel.SignGrad(d, x, 1)
+		kernel.SignGrad(d, x, 1, &q.room[i])
 		return
 	}
 	inv := 1 / q.std[i]
-	dot := kernel.SignGrad(d, x, inv)
+	dot := kernel.SignGrad(d, x, inv, &q.room[i])
 	if len(x) < 2 {
 		dot = 0
 	}

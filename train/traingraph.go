@@ -20,6 +20,7 @@ type trainGraph struct {
 	loss   *crossEntropy
 	value  *graphOp // of the loss
 	params []*parameter
+	nodes  int                  // of the Gorgonia graph
 	output map[string][]float32 // layer outputs by name; layers inside a block and tiles that a batch norm absorbs have none
 }
 
@@ -94,6 +95,7 @@ func newTrainGraph(net *model.Net, w model.Weights, o graphOptions, pool *worker
 	}
 	t.params, t.output = b.order, b.outputs()
 	t.logits = out.Op().(*graphOp).y
+	t.nodes = len(b.g.AllNodes())
 	t.vm = G.NewTapeMachine(b.g)
 	return t, nil
 }

@@ -120,11 +120,13 @@ func BatchNormGrad(dx, dy, x []float32, scale, a, b []float64, factor int, inter
 // same on every tier: element i goes to partial sum i mod 16, and these are added pairwise.
 const reductionLanes = 16
 
-type partialSums [reductionLanes]float64
+// Sums is room for the partial sums of one reduction. Callers keep it, since assembly that is called by way of a
+// variable moves what it points to to the heap.
+type Sums [2 * reductionLanes]float64
 
-// total adds the partial sums pairwise.
-func (s *partialSums) total() float64 {
-	for n := reductionLanes / 2; n > 0; n /= 2 {
+// total adds up partial sums pairwise, in place.
+func total(s []float64) float64 {
+	for n := len(s) / 2; n > 0; n /= 2 {
 		for i := range n {
 			s[i] += s[i+n]
 		}
@@ -142,8 +144,9 @@ func steps(n int) (*wideKernels, int) {
 }
 
 // SumSquares returns the sum of x and of its squares, each in interleaved partial sums.
-func SumSquares(x []float32) (sum, squares float64) {
-	var s, q partialSums
+func SumSquares(x []float32, room *Sums) (sum, squares float64) {
+	clear(room[:])
+	s, q := room[:reductionLanes], room[reductionLanes:]
 	if k, n := steps(len(x)); k != nil {
 		k.sumSquares(&s[0], &q[0], &x[0], n/reductionLanes)
 		x = x[n:]
@@ -153,14 +156,15 @@ func SumSquares(x []float32) (sum, squares float64) {
 		s[i%reductionLanes] += f
 		q[i%reductionLanes] += float64(f * f)
 	}
-	return s.total(), q.total()
+	return total(s), total(q)
 }
 
 // SignGrad multiplies d by the derivative of the sign's approximation at x·inv, max(0, 2 - 2·|x·inv|), and returns the sum
 // of d·x after that, in interleaved partial sums.
-func SignGrad(d, x []float32, inv float64) float64 {
+func SignGrad(d, x []float32, inv float64, room *Sums) float64 {
 	checkLen("SignGrad", "x", len(x), len(d))
-	var s partialSums
+	s := room[:reductionLanes]
+	clear(s)
 	if k, n := steps(len(x)); k != nil {
 		k.signGrad(&s[0], &d[0], &x[0], n/reductionLanes, inv)
 		d, x = d[n:], x[n:]
@@ -175,7 +179,7 @@ func SignGrad(d, x []float32, inv float64) float64 {
 		d[i] = g
 		s[i%reductionLanes] += float64(float64(g) * float64(v))
 	}
-	return s.total()
+	return total(s)
 }
 
 // Combine is d[i] = p·d[i] + (q·x[i] + r).

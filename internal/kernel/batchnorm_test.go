@@ -40,9 +40,9 @@ func TestFlatPassesAreTheSameOnTiers(t *testing.T) {
 							dst[n/2] = 1
 							a := append([]float32(nil), a...)
 							a[n-1] = 0.5
-							sum := SignGrad(dst, a, 0.8)
+							sum := SignGrad(dst, a, 0.8, new(Sums))
 							out["sign grad sum"] = widen([]float64{sum})
-							s, q := SumSquares(a)
+							s, q := SumSquares(a, new(Sums))
 							out["sums"] = widen([]float64{s, q})
 						},
 						"combine": func(dst []float32) { copy(dst, b); Combine(dst, a, 0.3, -0.7, 0.1) },

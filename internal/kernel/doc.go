@@ -6,8 +6,14 @@
 // R x S taps and G groups; packed maps are [H,W,G,Words(C/G)] words. A set bit is -1, a clear bit +1, element i is
 // bit i%64 of word i/64, and bits past the last element are clear.
 //
-// Results do not depend on the machine: every product is rounded to float32 before it is added (the conversion
-// in float32(a*b)+c forbids the compiler to fuse the two), and sums run in the order that each comment gives.
+// Results do not depend on the machine: every product is rounded before it is added (the conversion in float32(a*b)+c
+// forbids the compiler to fuse the two), and sums run in the order that each comment gives. Plain Go is the truth; the
+// tiers above it (avx2, avx512) are assembly for the same sums in the same order, and give the same bits. The best tier
+// of the machine is chosen at the program's start; the environment variable BNNTOOL_KERNELS names another. The build tag
+// purego leaves the assembly out.
 //
 // Lengths are the caller's code, not its data: a slice of the wrong length panics.
 package kernel
+
+//go:generate go -C gen run . -tier avx2 -out ../avx2/kernels_amd64.s -stubs ../avx2/stubs_amd64.go -pkg avx2
+//go:generate go -C gen run . -tier avx512 -out ../avx512/kernels_amd64.s -stubs ../avx512/stubs_amd64.go -pkg avx512

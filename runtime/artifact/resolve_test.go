@@ -148,7 +148,7 @@ func TestValidateRefuses(t *testing.T) {
 		{"work", func(m model) {
 			m.Input = [3]int{4096, 4096, 1}
 			*op(m, "stem") = artifact.Op{Name: "stem", Kind: artifact.AvgPool, Inputs: []string{"image"}, Kernel: 512, Stride: 1}
-		}, `op 0 "stem" (avgpool): the operations up to here do 3.37e+12 multiply-adds, at most 1099511627776 are allowed`},
+		}, `op 0 "stem" (avgpool): the operations up to here do 3.37e+12 multiply-adds, at most 68719476736 are allowed`},
 		{"count not exact in float32", func(m model) {
 			m.Input = [3]int{1024, 1024, 17}
 			m.Ops = []artifact.Op{{Name: "c", Kind: artifact.BinConv, Inputs: []string{"image"}, Out: 1, Kernel: 1024, Stride: 1, Weights: "w"}}

@@ -46,7 +46,7 @@ const (
 	// MaxTotalElements bounds the elements of all values together.
 	MaxTotalElements = 1 << 28
 	// MaxWork bounds the multiply-adds, or elements read by a pool, that one image costs.
-	MaxWork = 1 << 40
+	MaxWork = 1 << 36
 	// MaxCount bounds the magnitude of a count, so that it is exact as a float32.
 	MaxCount = 1 << 24
 
