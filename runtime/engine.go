@@ -18,7 +18,7 @@ type Options struct {
 
 func (o *Options) validate() error {
 	if o.Threads < 0 {
-		return fmt.Errorf("Threads is %d, want 0 (all processors) or more", o.Threads)
+		return fmt.Errorf("option Threads is %d, want 0 (all processors) or more", o.Threads)
 	}
 	if o.Threads == 0 {
 		o.Threads = goruntime.GOMAXPROCS(0)
