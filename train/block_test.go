@@ -39,7 +39,7 @@ func TestBlockEqualsComposed(t *testing.T) {
 				t.Fatal(err)
 			}
 			consumers, _ := model.Consumers(nodes)
-			if got := len(findBlocks(nodes, consumers)); got != tt.want {
+			if got := len(planBlocks(nodes, consumers).ending); got != tt.want {
 				t.Errorf("%d blocks, want %d", got, tt.want)
 			}
 			w := initWeights(t, net, 4)

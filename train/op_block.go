@@ -145,38 +145,55 @@ type blockAt struct {
 	conv, norm, shortcut, end int
 }
 
-// findBlocks returns the blocks of a network by the index of their convolution. Every layer of a block but the last has
-// the next one as its only consumer.
-func findBlocks(nodes []model.Node, consumers [][]int) map[int]blockAt {
-	found := map[int]blockAt{}
+// blockPlan says where in a network blocks are.
+type blockPlan struct {
+	ending map[int]blockAt // the blocks by their last layer
+	inside map[int]bool    // their other layers
+}
+
+// planBlocks finds the blocks of a network. Every layer of a block but the last has the next one as its only consumer.
+func planBlocks(nodes []model.Node, consumers [][]int) blockPlan {
+	plan := blockPlan{map[int]blockAt{}, map[int]bool{}}
 	for i := range nodes {
-		if !nodes[i].Binary() {
+		at, ok := blockFrom(i, nodes, consumers)
+		if !ok {
 			continue
 		}
-		next := func(at int, op model.Op) int {
-			if at < 0 || len(consumers[at]) != 1 || nodes[consumers[at][0]].Op != op {
-				return -1
-			}
-			return consumers[at][0]
-		}
-		norm := next(i, model.BatchNorm)
-		if tile := next(i, model.Tile); tile >= 0 {
-			norm = next(tile, model.BatchNorm)
-		}
-		b := blockAt{conv: i, norm: norm, shortcut: -1, end: next(norm, model.Hardtanh)}
-		if sum := next(norm, model.Add); sum >= 0 {
-			b.end = next(sum, model.Hardtanh)
-			b.shortcut = nodes[sum].From[0]
-			if b.shortcut == norm {
-				b.shortcut = nodes[sum].From[1]
-			}
-			if b.shortcut < 0 || b.shortcut == norm {
-				continue // the image, which has no gradient, or twice the same
-			}
-		}
-		if norm >= 0 && b.end >= 0 {
-			found[i] = b
+		plan.ending[at.end] = at
+		for j := at.conv; j != at.end; j = consumers[j][0] {
+			plan.inside[j] = true
 		}
 	}
-	return found
+	return plan
+}
+
+// blockFrom returns the block that begins with layer i.
+func blockFrom(i int, nodes []model.Node, consumers [][]int) (b blockAt, ok bool) {
+	next := func(at int, op model.Op) int {
+		if at < 0 || len(consumers[at]) != 1 || nodes[consumers[at][0]].Op != op {
+			return -1
+		}
+		return consumers[at][0]
+	}
+	if !nodes[i].Binary() {
+		return b, false
+	}
+	b = blockAt{conv: i, shortcut: -1}
+	before := i
+	if tile := next(i, model.Tile); tile >= 0 {
+		before = tile
+	}
+	b.norm = next(before, model.BatchNorm)
+	b.end = next(b.norm, model.Hardtanh)
+	if sum := next(b.norm, model.Add); sum >= 0 {
+		b.end = next(sum, model.Hardtanh)
+		b.shortcut = nodes[sum].From[0]
+		if b.shortcut == b.norm {
+			b.shortcut = nodes[sum].From[1]
+		}
+		if b.shortcut < 0 { // the image: it may have no gradient
+			return b, false
+		}
+	}
+	return b, b.norm >= 0 && b.end >= 0
 }
