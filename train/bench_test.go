@@ -31,9 +31,9 @@ func BenchmarkStep(b *testing.B) {
 			defer g.close()
 			g.m.tau = 0.9
 			fill(rand.New(rand.NewPCG(1, 1)), g.images)
-			solver := newSGD(0.9, 5e-4, sizesOf(g.params))
+			solver := newSGD(0.9, 5e-4, g.sizes())
 			solver.SetLearnRate(0.01)
-			values := solverInput(g.params)
+			values := g.values()
 			b.SetBytes(int64(4 * len(g.images)))
 			for b.Loop() {
 				if _, err := g.step(batch); err != nil {

@@ -33,7 +33,7 @@ func (t *tape) apply(name string, op operation, shape tensor.Shape, diff []bool,
 		unique = fmt.Sprintf("%s (%d)", name, i)
 	}
 	t.names[unique] = true
-	o := newGraphOp(unique, op, shape, diff)
+	o := newGraphOp(t.m, unique, op, shape, diff)
 	out, err := o.apply(in...)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (t *tape) gradients(loss *G.Node) (map[*G.Node]*G.Node, error) {
 				grads[n] = dx[j]
 				continue
 			}
-			sum := newGraphOp(fmt.Sprintf("sum of gradients at input %d of %s", j, s.op.name), newAdd(t.m), n.Shape(), []bool{false, false})
+			sum := newGraphOp(t.m, fmt.Sprintf("sum of gradients at input %d of %s", j, s.op.name), newAdd(t.m), n.Shape(), []bool{false, false})
 			if grads[n], err = sum.apply(grads[n], dx[j]); err != nil {
 				return nil, err
 			}

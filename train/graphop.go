@@ -27,6 +27,7 @@ type operation interface {
 // hash are merged, so the name must be unique in the graph; Reset drops every register, so the output buffer is
 // owned by the op; native ops may overwrite the buffer of a dead input, so none of them stands on the path.
 type graphOp struct {
+	m      *machine
 	name   string
 	op     operation
 	inDims []int // dimensions of each input, 0 for a scalar
@@ -43,8 +44,8 @@ type graphOp struct {
 var _ G.SDOp = (*graphOp)(nil)
 
 // newGraphOp wraps op. shape is the output's; nil means a scalar. diff tells for each input whether it has a gradient.
-func newGraphOp(name string, op operation, shape tensor.Shape, diff []bool) *graphOp {
-	o := &graphOp{name: name, op: op, shape: shape, diff: diff,
+func newGraphOp(m *machine, name string, op operation, shape tensor.Shape, diff []bool) *graphOp {
+	o := &graphOp{m: m, name: name, op: op, shape: shape, diff: diff,
 		args: make([][]float32, len(diff)), dx: make([]*tensor.Dense, len(diff)), grads: make([][]float32, len(diff))}
 	if shape == nil {
 		o.shape = tensor.ScalarShape()
@@ -100,7 +101,9 @@ func (o *graphOp) Do(in ...G.Value) (G.Value, error) {
 	if err := o.bind(in); err != nil {
 		return nil, err
 	}
+	begin := o.m.begin()
 	o.op.forward(o.y, o.args)
+	o.m.end(begin, o.op, "forward")
 	return o.value(), nil
 }
 
@@ -201,7 +204,9 @@ func (o *gradOp) Do(in ...G.Value) (G.Value, error) {
 	if err := o.of.bind(in[1:]); err != nil {
 		return nil, err
 	}
+	begin := o.of.m.begin()
 	o.of.op.backward(o.of.grads, dy, o.of.args, o.of.y)
+	o.of.m.end(begin, o.of.op, "backward")
 	return o.of.dx[o.result], nil
 }
 

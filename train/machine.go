@@ -17,6 +17,8 @@ type machine struct {
 	tau      float64 // ReCU's τ in this epoch
 	workers  *workers
 	partial  []float32 // partial sums by chunk, for one operation at a time
+	// times, if not nil, receives the time spent in each kind of operation.
+	times map[string]*OperationTime
 }
 
 func newMachine(capacity int, w *workers) *machine {

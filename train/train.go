@@ -185,9 +185,7 @@ func (t *trainer) build() error {
 		t.graph.close()
 		return err
 	}
-	for _, p := range t.graph.params {
-		t.values = append(t.values, p)
-	}
+	t.values = t.graph.values()
 	workers := max(1, t.Threads/2)
 	t.train = datasets.NewLoader(t.Data.Train, t.Preprocess, datasets.LoaderConfig{Batch: c.Batch, Seed: c.Seed, Shuffle: true, Augment: t.Augment, Workers: workers})
 	t.test = datasets.NewLoader(t.Data.Test, t.Preprocess, datasets.LoaderConfig{Batch: c.EvalBatch, Workers: workers})

@@ -79,5 +79,23 @@ func (t *trainGraph) step(n int) (float64, error) {
 	return float64(t.value.y[0]), nil
 }
 
+// sizes returns the number of elements of each parameter by name.
+func (t *trainGraph) sizes() map[string]int {
+	sizes := make(map[string]int, len(t.params))
+	for _, p := range t.params {
+		sizes[p.Name()] = len(p.data())
+	}
+	return sizes
+}
+
+// values returns the parameters as a solver takes them.
+func (t *trainGraph) values() []G.ValueGrad {
+	list := make([]G.ValueGrad, len(t.params))
+	for i, p := range t.params {
+		list[i] = p
+	}
+	return list
+}
+
 // close releases the graph's machine.
 func (t *trainGraph) close() error { return t.vm.Close() }
