@@ -34,7 +34,7 @@ func curves(list []Metrics) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	top1.Legend.Top = false
+	top1.Legend.Top, top1.Legend.YOffs = false, vg.Points(4)
 	canvas := vgsvg.New(16*vg.Centimeter, 18*vg.Centimeter)
 	tiles := draw.Tiles{Rows: 2, Cols: 1, PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(12), PadY: vg.Points(12)}
 	plots := [][]*plot.Plot{{loss}, {top1}}
@@ -52,7 +52,8 @@ func curves(list []Metrics) ([]byte, error) {
 func panel(label string, train, test plotter.XYs) (*plot.Plot, error) {
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = "epoch", label
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Padding, p.Legend.ThumbnailWidth = true, vg.Points(4), vg.Points(16)
+	p.Legend.XOffs, p.Legend.YOffs = -vg.Points(6), -vg.Points(4)
 	p.Add(plotter.NewGrid())
 	for _, s := range []struct {
 		name   string
