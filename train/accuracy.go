@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"github.com/bnntool/bnntool/datasets"
+	"github.com/bnntool/bnntool/internal/accuracy"
 )
 
 // Accuracy is the result of an evaluation.
@@ -24,7 +25,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, l *datasets.Loader, limit int,
 	defer stream.Close()
 	var a Accuracy
 	var loss float64
-	top1, top5 := 0, 0
+	var tally accuracy.Tally
 	for batches := 0; limit == 0 || batches < limit; batches++ {
 		b, err := stream.Next()
 		if errors.Is(err, io.EOF) {
@@ -43,13 +44,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, l *datasets.Loader, limit int,
 		for i := range b.N {
 			logits, label := e.logits[i*e.classes:(i+1)*e.classes], int(b.Labels[i])
 			loss += crossEntropyOf(logits, label)
-			switch r := rank(logits, label); {
-			case r == 0:
-				top1++
-				top5++
-			case r < 5:
-				top5++
-			}
+			tally.Add(logits, label)
 		}
 		a.Images += b.N
 		if progress != nil {
@@ -60,26 +55,15 @@ func (e *Evaluator) Evaluate(ctx context.Context, l *datasets.Loader, limit int,
 		return a, errors.New("train: no images to evaluate")
 	}
 	a.Loss = loss / float64(a.Images)
-	a.Top1, a.Top5 = percent(top1, a.Images), percent(top5, a.Images)
+	a.Top1, a.Top5 = tally.Top1(), tally.Top5()
 	return a, nil
 }
 
 func percent(n, of int) float64 { return 100 * float64(n) / float64(of) }
 
-// rank returns how many classes come before the label, by logit and then by index.
-func rank(logits []float32, label int) int {
-	r := 0
-	for c, v := range logits {
-		if v > logits[label] || (v == logits[label] && c < label) {
-			r++
-		}
-	}
-	return r
-}
-
 // crossEntropyOf is -log softmax(logits)[label].
 func crossEntropyOf(logits []float32, label int) float64 {
-	top := float64(logits[argmax(logits)])
+	top := float64(logits[accuracy.Best(logits)])
 	var sum float64
 	for _, v := range logits {
 		sum += math.Exp(float64(v) - top)

@@ -1,6 +1,10 @@
 package train
 
-import "math"
+import (
+	"math"
+
+	"github.com/bnntool/bnntool/internal/accuracy"
+)
 
 // crossEntropy is the mean over the images of -Σ_c t_c·log softmax(logits)_c, where t is 1-ε+ε/C at the label and ε/C
 // elsewhere, ε the label smoothing. Inputs: logits [B,1,1,C], labels [B] (class indices as float32). It also counts
@@ -25,7 +29,7 @@ func (o *crossEntropy) forward(y []float32, in [][]float32) {
 	for i := range o.m.images {
 		row, p := logits[i*o.classes:(i+1)*o.classes], o.probs[i*o.classes:(i+1)*o.classes]
 		label := int(labels[i])
-		best := argmax(row)
+		best := accuracy.Best(row)
 		var sum, total float64
 		for c, v := range row {
 			e := math.Exp(float64(v - row[best]))
@@ -58,15 +62,4 @@ func (o *crossEntropy) backward(dx [][]float32, dy []float32, in [][]float32, _ 
 			d[c] = scale * (p - target)
 		}
 	}
-}
-
-// argmax returns the index of the first largest value.
-func argmax(v []float32) int {
-	best := 0
-	for i, x := range v {
-		if x > v[best] {
-			best = i
-		}
-	}
-	return best
 }

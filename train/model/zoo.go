@@ -3,7 +3,8 @@ package model
 import (
 	"fmt"
 	"slices"
-	"strings"
+
+	"github.com/bnntool/bnntool/internal/nearest"
 )
 
 // Options adapt a network of the zoo to a data set. The zero value is the paper's network.
@@ -43,7 +44,7 @@ func New(name string, o Options) (*Net, error) {
 	case "reactnet-a":
 		n = reactNetA(o)
 	default:
-		return nil, fmt.Errorf("model: unknown network %q, did you mean %q?", name, nearest(name, Names()))
+		return nil, fmt.Errorf("model: unknown network %q, did you mean %q?", name, nearest.Name(name, Names()))
 	}
 	n.Name = name
 	if _, err := n.Classes(); err != nil {
@@ -111,37 +112,4 @@ func (b *builder) recuShortcut(block, x string, in, out, stride int) string {
 		x = b.add(Layer{Name: block + ".shortcut.pad", Op: PadChannels, Out: out}, x)
 	}
 	return x
-}
-
-// nearest returns a candidate that name is a part of, else the one with the smallest edit distance to it.
-func nearest(name string, candidates []string) string {
-	for _, c := range candidates {
-		if name != "" && strings.Contains(c, strings.ToLower(name)) {
-			return c
-		}
-	}
-	return slices.MinFunc(candidates, func(a, b string) int {
-		return editDistance(strings.ToLower(name), a) - editDistance(strings.ToLower(name), b)
-	})
-}
-
-// editDistance returns the number of bytes to insert, delete or replace to make b from a.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
