@@ -12,7 +12,8 @@ import (
 // commands returns the commands of this build.
 func (e *env) commands() []*cli.Command {
 	return []*cli.Command{
-		e.trainCommand(), e.evalCommand(), e.convertCommand(), e.predictCommand(), e.inspectCommand(), e.recipesCommand(), e.versionCommand(),
+		e.trainCommand(), e.evalCommand(), e.convertCommand(), e.predictCommand(), e.inspectCommand(), e.recipesCommand(),
+		e.benchCommand(), e.versionCommand(),
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -40,19 +41,23 @@ func flagsFirst(app *cli.App, args []string) []string {
 	return append(sorted, arguments...)
 }
 
-// findCommand returns the command that args name, and where; nil if they name none.
+// findCommand returns the command that args name, and where; nil if they name none. Of a command with subcommands it
+// returns the subcommand, if there is one.
 func findCommand(app *cli.App, args []string) (int, *cli.Command) {
-	for i := 1; i < len(args); i++ {
-		if !strings.HasPrefix(args[i], "-") {
-			for _, c := range app.Commands {
-				if c.HasName(args[i]) {
-					return i, c
-				}
-			}
-			return i, nil
+	at, command := 0, (*cli.Command)(nil)
+	commands := app.Commands
+	for i := 1; i < len(args) && len(commands) > 0; i++ {
+		if strings.HasPrefix(args[i], "-") {
+			continue
 		}
+		found := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(args[i]) })
+		if found < 0 {
+			break
+		}
+		at, command = i, commands[found]
+		commands = command.Subcommands
 	}
-	return 0, nil
+	return at, command
 }
 
 // takesValue reports whether the command has a flag of that name that is followed by a value.

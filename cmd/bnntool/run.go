@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bnntool/bnntool/internal/kernel"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 )
@@ -49,6 +50,9 @@ func (e *env) run(ctx context.Context, args []string) int {
 	defer cancel()
 	out := &output{w: e.stdout, failed: cancel}
 	e.stdout = out
+	if _, err := kernel.Tier(); err != nil {
+		return e.exit(err)
+	}
 	app := e.app()
 	err := app.RunContext(ctx, flagsFirst(app, args))
 	if out.err != nil && (err == nil || errors.Is(err, context.Canceled)) {
@@ -81,6 +85,9 @@ func (e *env) app() *cli.App {
 	}
 	for _, c := range app.Commands {
 		c.HideHelpCommand = true
+		for _, sub := range c.Subcommands {
+			sub.HideHelpCommand = true
+		}
 		c.OnUsageError = usageFault
 	}
 	return app
@@ -104,8 +111,8 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(f
 // usageFault makes a usageError of what the flag parser says.
 func usageFault(c *cli.Context, err error, _ bool) error {
 	name := c.App.Name
-	if c.Command != nil && c.Command.Name != "" && c.Command.Name != name {
-		name += " " + c.Command.Name
+	if c.Command != nil && c.Command.HelpName != "" {
+		name = c.Command.HelpName
 	}
 	return usagef("%v: see %s --help", err, name)
 }
