@@ -68,7 +68,11 @@ func (e *env) convert(c *cli.Context) error {
 			return err
 		}
 	}
-	fmt.Fprintf(e.stdout, "artifact=%s bytes=%d checkpoint_bytes=%d max_diff=%g\n", value(c.String("o")), r.ArtifactBytes, r.CheckpointBytes, r.MaxDiff)
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "artifact=%s bytes=%d checkpoint_bytes=%d max_diff=%g\n", value(c.String("o")), r.ArtifactBytes, info.Size(), r.MaxDiff)
 	return nil
 }
 
