@@ -282,3 +282,78 @@ func TestStepAllocations(t *testing.T) {
 		}
 	}
 }
+
+// TestBatchNormTakesAlpha: batch norm of alpha·x with alpha taken over is that of the scaled maps: output, statistics, and
+// gradients, alpha's against central differences of the loss.
+func TestBatchNormTakesAlpha(t *testing.T) {
+	const n, factor, batch, pixels = 3, 4, 5, 4
+	pool := newWorkers(2)
+	defer pool.close()
+	m := newMachine(batch, pool)
+	rng := rand.New(rand.NewPCG(31, 32))
+	x, dy := make([]float32, batch*pixels*n), make([]float32, batch*pixels*n*factor)
+	gamma, delta, alpha := make([]float32, n*factor), make([]float32, n*factor), []float32{0.7, -1.3, 0.02}
+	for _, v := range [][]float32{x, dy, gamma, delta} {
+		fill(rng, v)
+	}
+	for _, training := range []bool{true, false} {
+		// forward returns Σ dy·y, for the given alpha taken over or applied before.
+		forward := func(alpha []float32, taken bool) (o *batchNorm, y []float32, loss float64) {
+			mean, vari := make([]float32, n*factor), make([]float32, n*factor)
+			for j := range vari {
+				mean[j], vari[j] = 0.1, 2
+			}
+			o = newBatchNorm(m, pixels, n, factor, false, training, mean, vari)
+			y = make([]float32, len(dy))
+			in := [][]float32{x, gamma, delta, alpha}
+			if !taken {
+				scaled := slices.Clone(x)
+				for i := range scaled {
+					scaled[i] *= alpha[i%n]
+				}
+				in = [][]float32{scaled, gamma, delta}
+			}
+			o.forward(y, in)
+			for i, v := range y {
+				loss += float64(v) * float64(dy[i])
+			}
+			return o, y, loss
+		}
+		taken, y, _ := forward(alpha, true)
+		before, want, _ := forward(alpha, false)
+		dx, dgamma, ddelta, dalpha := make([]float32, len(x)), make([]float32, n*factor), make([]float32, n*factor), make([]float32, n)
+		taken.backward([][]float32{dx, dgamma, ddelta, dalpha}, dy, [][]float32{x, gamma, delta, alpha}, y)
+		scaled := slices.Clone(x)
+		for i := range scaled {
+			scaled[i] *= alpha[i%n]
+		}
+		wantX, wantGamma, wantDelta := make([]float32, len(x)), make([]float32, n*factor), make([]float32, n*factor)
+		before.backward([][]float32{wantX, wantGamma, wantDelta}, dy, [][]float32{scaled, gamma, delta}, want)
+		for i := range wantX {
+			wantX[i] *= alpha[i%n]
+		}
+		for _, c := range []struct {
+			name      string
+			got, want []float32
+		}{{"y", y, want}, {"mean", taken.mean, before.mean}, {"variance", taken.vari, before.vari}, {"dx", dx, wantX},
+			{"dgamma", dgamma, wantGamma}, {"ddelta", ddelta, wantDelta}} {
+			for i := range c.want {
+				if d := math.Abs(float64(c.got[i] - c.want[i])); d > 2e-5 {
+					t.Fatalf("training %v: %s[%d] = %v, want %v", training, c.name, i, c.got[i], c.want[i])
+				}
+			}
+		}
+		for i := range alpha {
+			const h = 1e-2
+			up, down := slices.Clone(alpha), slices.Clone(alpha)
+			up[i] *= 1 + h
+			down[i] *= 1 - h
+			_, _, high := forward(up, true)
+			_, _, low := forward(down, true)
+			slope := (high - low) / (float64(up[i]) - float64(down[i]))
+			if d := math.Abs(slope - float64(dalpha[i])); d > 1e-2*math.Max(1, math.Abs(slope)) {
+				t.Errorf("training %v: dalpha[%d] = %v, central difference %v", training, i, dalpha[i], slope)
+			}
+		}
+	}
+}

@@ -141,7 +141,7 @@ func (b *graphBuilder) layer(n *model.Node) (*G.Node, error) {
 	case model.Linear:
 		return b.put(n, newLinear(m, in.C, n.Out), x, b.param(n, "weight"), b.param(n, "bias"))
 	case model.BatchNorm:
-		return b.put(n, b.batchNorm(n), x, b.param(n, "weight"), b.param(n, "bias"))
+		return b.put(n, b.batchNorm(n), append([]*G.Node{x}, b.normParams(n)...)...)
 	case model.Hardtanh:
 		return b.put(n, newHardtanh(m), x)
 	case model.Bias:
@@ -196,11 +196,7 @@ func (b *graphBuilder) block(at blockAt) (*G.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := []*G.Node{x, w}
-	if n.Alpha {
-		in = append(in, b.param(n, "alpha"))
-	}
-	in = append(in, b.param(norm, "weight"), b.param(norm, "bias"))
+	in := append([]*G.Node{x, w}, b.normParams(norm)...)
 	identity, separate := false, false
 	if at.shortcut >= 0 {
 		if s := b.values[at.shortcut]; s == x {
@@ -210,7 +206,7 @@ func (b *graphBuilder) block(at blockAt) (*G.Node, error) {
 			in = append(in, s)
 		}
 	}
-	op := newBlock(b.m, newBinConv(b.m, geometry(n), n, true), b.batchNorm(norm), identity, separate)
+	op := newBlock(b.m, newBinConv(b.m, geometry(n), n, true, false), b.batchNorm(norm), identity, separate)
 	return b.put(&b.nodes[at.end], op, in...)
 }
 
@@ -237,25 +233,58 @@ func (b *graphBuilder) conv(n *model.Node, x *G.Node) (*G.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := geometry(n)
+	g, alpha := geometry(n), n.Alpha && b.alphaTaker(n) == nil
 	if n.Binary() {
-		return b.convolve(n, newBinConv(b.m, g, n, !b.evaluation), x, w)
+		return b.convolve(n, newBinConv(b.m, g, n, !b.evaluation, alpha), alpha, x, w)
 	}
 	if n.InputQuant != model.RealInput {
-		var err error
 		s := tensor.Shape{b.m.capacity, n.In[0].H, n.In[0].W, n.In[0].C}
 		if x, err = b.tape.apply(n.Name+" input signs", newSignInput(b.m, n.InputQuant, !b.evaluation), s, []bool{b.learns(x)}, x); err != nil {
 			return nil, err
 		}
 	}
-	return b.convolve(n, newConv(b.m, g, n.Alpha), x, w)
+	return b.convolve(n, newConv(b.m, g, alpha), alpha, x, w)
 }
 
-func (b *graphBuilder) convolve(n *model.Node, op operation, x, w *G.Node) (*G.Node, error) {
-	if n.Alpha {
+func (b *graphBuilder) convolve(n *model.Node, op operation, alpha bool, x, w *G.Node) (*G.Node, error) {
+	if alpha {
 		return b.put(n, op, x, w, b.param(n, "alpha"))
 	}
 	return b.put(n, op, x, w)
+}
+
+// alphaTaker returns the batch norm that takes over the alpha of convolution n: the one right behind it, or behind the
+// tile that it absorbs; nil if there is none.
+func (b *graphBuilder) alphaTaker(n *model.Node) *model.Node {
+	for i := range b.nodes {
+		if &b.nodes[i] != n {
+			continue
+		}
+		for len(b.consumers[i]) == 1 {
+			next := b.consumers[i][0]
+			if b.nodes[next].Op == model.BatchNorm {
+				return &b.nodes[next]
+			}
+			if !b.absorbed(next) {
+				return nil
+			}
+			i = next
+		}
+	}
+	return nil
+}
+
+// normParams returns the parameters of batch norm n: gamma, delta, and the alpha that it takes over.
+func (b *graphBuilder) normParams(n *model.Node) []*G.Node {
+	list := []*G.Node{b.param(n, "weight"), b.param(n, "bias")}
+	from := n.From[0]
+	if from >= 0 && b.absorbed(from) {
+		from = b.nodes[from].From[0]
+	}
+	if from >= 0 && b.nodes[from].Alpha && b.alphaTaker(&b.nodes[from]) == n {
+		list = append(list, b.param(&b.nodes[from], "alpha"))
+	}
+	return list
 }
 
 // geometry returns the shape of a convolution layer's arithmetic.

@@ -20,6 +20,9 @@ const (
 //
 // Inputs: x [B,H,W,n], gamma and delta [factor·n]. In training mean and var are the batch's (var biased) and the running
 // ones, [factor·n], take up a tenth of them (var unbiased); otherwise the running ones are used.
+//
+// With alpha [n,1,1] as a fourth input, x stands for alpha_i·x_i: the scale of the convolution in front of it, which
+// goes into the coefficients of the passes instead of being a pass of its own.
 type batchNorm struct {
 	m           *machine
 	pixels      int // of one image
@@ -27,6 +30,8 @@ type batchNorm struct {
 	interleave  bool
 	training    bool
 	mean, vari  []float32 // running statistics, updated in place
+	alpha       []float32 // nil without
+	sumX, sumXX []float64 // of x and its squares over the batch, by channel
 	x, y        []float32
 	dx, dy      []float32
 	scale, bias []float64 // y_j = scale_j·x_i + bias_j
@@ -34,6 +39,7 @@ type batchNorm struct {
 	sums        []float64 // by chunk: two sums for each channel or copy, the first ones in front
 	gradA       []float64 // dx_i = Σ scale_j·dy_j + gradA_i + gradB_i·x_i
 	gradB       []float64
+	alphaGrad   []float64
 	stats       func(worker, chunk int)
 	apply       func(worker, chunk int)
 	reduce      func(worker, chunk int)
@@ -44,7 +50,8 @@ func newBatchNorm(m *machine, pixels, n, factor int, interleave, training bool, 
 	wide := n * factor
 	o := &batchNorm{m: m, pixels: pixels, n: n, factor: factor, interleave: interleave, training: training, mean: mean, vari: vari,
 		scale: make([]float64, wide), bias: make([]float64, wide), mu: make([]float64, wide), istd: make([]float64, wide),
-		sums: make([]float64, chunksPerBatch*2*wide), gradA: make([]float64, n), gradB: make([]float64, n)}
+		sums: make([]float64, chunksPerBatch*2*wide), gradA: make([]float64, n), gradB: make([]float64, n),
+		sumX: make([]float64, n), sumXX: make([]float64, n), alphaGrad: make([]float64, n)}
 	o.stats, o.apply, o.reduce, o.spread = o.statsChunk, o.applyChunk, o.reduceChunk, o.spreadChunk
 	return o
 }
@@ -77,12 +84,25 @@ func (o *batchNorm) forward(y []float32, in [][]float32) {
 	if o.training {
 		o.m.each(o.stats)
 	}
-	o.normalise(in[1], in[2])
+	o.normalise(in[1:])
 	o.m.each(o.apply)
 }
 
-// normalise makes scale and bias of gamma and delta, in training after the chunks' sums are there.
-func (o *batchNorm) normalise(gamma, delta []float32) {
+// scaleOf returns alpha of channel i.
+func (o *batchNorm) scaleOf(i int) float64 {
+	if o.alpha == nil {
+		return 1
+	}
+	return float64(o.alpha[i])
+}
+
+// normalise makes scale and bias of gamma, delta and, if there is one, alpha; in training after the chunks' sums are
+// there.
+func (o *batchNorm) normalise(params [][]float32) {
+	gamma, delta := params[0], params[1]
+	if len(params) > 2 {
+		o.alpha = params[2]
+	}
 	if o.training {
 		o.batchStatistics()
 	} else {
@@ -92,22 +112,25 @@ func (o *batchNorm) normalise(gamma, delta []float32) {
 	}
 	for j := range o.scale {
 		s := float64(gamma[j]) * o.istd[j]
-		o.scale[j], o.bias[j] = s, float64(delta[j])-float64(o.mu[j]*s)
+		o.scale[j], o.bias[j] = s*o.scaleOf(o.source(j)), float64(delta[j])-float64(o.mu[j]*s)
 	}
 }
 
 // batchStatistics turns the chunks' sums into mean and variance, and lets the running ones follow.
 func (o *batchNorm) batchStatistics() {
 	count := float64(o.m.images * o.pixels)
+	for i := range o.sumX {
+		o.sumX[i], o.sumXX[i] = 0, 0
+		for c := range o.m.chunks() {
+			o.sumX[i] += o.sums[2*c*o.n+i]
+			o.sumXX[i] += o.sums[(2*c+1)*o.n+i]
+		}
+	}
 	for j := range o.mu {
 		i := o.source(j)
-		var sum, squares float64
-		for c := range o.m.chunks() {
-			sum += o.sums[2*c*o.n+i]
-			squares += o.sums[(2*c+1)*o.n+i]
-		}
-		mu := sum / count
-		biased := max(0, squares/count-float64(mu*mu))
+		a, mu := o.scaleOf(i), o.sumX[i]/count
+		biased := max(0, o.sumXX[i]/count-float64(mu*mu)) * a * a
+		mu *= a
 		o.mu[j], o.istd[j] = mu, 1/math.Sqrt(biased+batchNormEps)
 		unbiased := biased
 		if count > 1 {
@@ -137,15 +160,21 @@ func (o *batchNorm) applyChunk(_, chunk int) {
 func (o *batchNorm) backward(dx [][]float32, dy []float32, in [][]float32, _ []float32) {
 	o.x, o.dx, o.dy = in[0], dx[0], dy
 	o.m.each(o.reduce)
-	o.gradients(dx[1], dx[2], in[1])
+	o.gradients(dx[1:], in[1])
 	o.m.each(o.spread)
 }
 
-// gradients makes the gradients by gamma and delta, and the coefficients of that by the input, of the chunks' sums.
-func (o *batchNorm) gradients(dgamma, ddelta, gamma []float32) {
+// gradients makes the gradients by the parameters, and the coefficients of that by the input, of the chunks' sums. That by
+// alpha is Σ dv·x with dv the gradient by alpha·x, which is a sum of sums that are known.
+func (o *batchNorm) gradients(dparams [][]float32, gamma []float32) {
 	count := float64(o.m.images * o.pixels)
 	clear(o.gradA)
 	clear(o.gradB)
+	var dalpha []float32
+	if o.alpha != nil {
+		dalpha = dparams[2]
+		clear(o.alphaGrad)
+	}
 	wide := o.n * o.factor
 	for j := range wide {
 		var s1, s2 float64
@@ -153,14 +182,27 @@ func (o *batchNorm) gradients(dgamma, ddelta, gamma []float32) {
 			s1 += o.sums[2*c*wide+j]
 			s2 += o.sums[(2*c+1)*wide+j]
 		}
-		s2 = (s2 - float64(o.mu[j]*s1)) * o.istd[j] // Σ dy·x -> Σ dy·yhat
-		dgamma[j], ddelta[j] = float32(s2), float32(s1)
-		if o.training {
-			i, g := o.source(j), float64(gamma[j])*o.istd[j]/count
-			b := float64(g * s2 * o.istd[j])
-			o.gradB[i] -= b
-			o.gradA[i] -= float64(g*s1) - float64(b*o.mu[j])
+		i := o.source(j)
+		g := float64(gamma[j]) * o.istd[j]
+		if dalpha != nil {
+			o.alphaGrad[i] += float64(g * s2)
 		}
+		s2 = (float64(o.scaleOf(i)*s2) - float64(o.mu[j]*s1)) * o.istd[j] // Σ dy·x -> Σ dy·yhat
+		dparams[0][j], dparams[1][j] = float32(s2), float32(s1)
+		if o.training {
+			b := float64(g * s2 * o.istd[j] / count)
+			o.gradB[i] -= b
+			o.gradA[i] -= float64(g*s1/count) - float64(b*o.mu[j])
+		}
+	}
+	if o.alpha == nil {
+		return
+	}
+	for i := range dalpha {
+		a := o.scaleOf(i)
+		dalpha[i] = float32(o.alphaGrad[i] + float64(o.gradA[i]*o.sumX[i]) + float64(o.gradB[i]*a*o.sumXX[i]))
+		o.gradA[i] *= a
+		o.gradB[i] *= a * a
 	}
 }
 

@@ -23,8 +23,8 @@ type binConv struct {
 	fwd, bwd func(worker, chunk int)
 }
 
-func newBinConv(m *machine, g kernel.Geometry, n *model.Node, training bool) *binConv {
-	o := &binConv{convGrad: newConvGrad(m, g, n.Alpha), q: newQuantizer(n.InputQuant, training, m.capacity),
+func newBinConv(m *machine, g kernel.Geometry, n *model.Node, training, alpha bool) *binConv {
+	o := &binConv{convGrad: newConvGrad(m, g, alpha), q: newQuantizer(n.InputQuant, training, m.capacity),
 		bits: make([]uint64, m.capacity*g.InWords()), filters: kernel.NewSignFilters(g), size: make([]float32, g.K),
 		signs: m.workers.perWorker(g.InLen())}
 	o.exactFilters, o.exactInput = true, n.WeightQuant == model.ReCUWeight

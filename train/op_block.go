@@ -8,11 +8,11 @@ import (
 // block is hardtanh(batchnorm(tile(binconv(x))) + shortcut) as one operation, the shortcut optional: every layer of
 // ReCU's ResNet-20, and the inner ones of its ResNet-18 and VGG-small. It computes what binConv, batchNorm, add and
 // hardtanh compute one after the other, bit for bit, but image by image, so that what lies between them stays in cache
-// and is never stored for the whole batch: kept for the gradient are the signs of x, the convolution before alpha, and
-// the output. A shortcut that is x itself is no input of its own, so x has one consumer less and its gradient no sum.
+// and is never stored for the whole batch: kept for the gradient are the signs of x, the convolution's result, and the
+// output. A shortcut that is x itself is no input of its own, so x has one consumer less and its gradient no sum.
 //
-// Inputs: x [B,H,W,C], w (quantised), with alpha also alpha, gamma, delta, and with a separate shortcut s of the output's
-// shape.
+// Inputs: x [B,H,W,C], w (quantised), gamma, delta, with alpha also alpha, and with a separate shortcut s of the output's
+// shape. Alpha is batchNorm's; the convolution has none.
 type block struct {
 	m        *machine
 	conv     *binConv
@@ -22,8 +22,7 @@ type block struct {
 	y, s     []float32
 	dx, ds   []float32
 	dy       []float32
-	narrow   [][]float32 // by worker: one image's convolution result or its gradient
-	result   [][]float32 // by worker: one image's convolution result
+	narrow   [][]float32 // by worker: one image's gradient by the convolution
 	wide     [][]float32 // by worker: one image's gradient behind the hardtanh
 	count    func(worker, chunk int)
 	apply    func(worker, chunk int)
@@ -32,46 +31,35 @@ type block struct {
 }
 
 func newBlock(m *machine, conv *binConv, bn *batchNorm, identity, separate bool) *block {
-	if conv.plain == nil {
-		conv.plain = make([]float32, m.capacity*conv.g.OutLen())
-	}
+	conv.plain = make([]float32, m.capacity*conv.g.OutLen())
 	o := &block{m: m, conv: conv, bn: bn, identity: identity, separate: separate,
-		narrow: m.workers.perWorker(conv.g.OutLen()), result: m.workers.perWorker(conv.g.OutLen()),
-		wide: m.workers.perWorker(conv.g.OutLen() * bn.factor)}
+		narrow: m.workers.perWorker(conv.g.OutLen()), wide: m.workers.perWorker(conv.g.OutLen() * bn.factor)}
 	o.count, o.apply, o.reduce, o.spread = o.countChunk, o.applyChunk, o.reduceChunk, o.spreadChunk
 	return o
 }
 
-// parts returns the positions of gamma, delta and the separate shortcut among the inputs.
-func (o *block) parts() (gamma, delta, shortcut int) {
-	if o.conv.hasAlpha {
-		return 3, 4, 5
-	}
-	return 2, 3, 4
-}
+// convolved returns image i behind the convolution.
+func (o *block) convolved(i int) []float32 { return o.m.rows(o.conv.plain, i, i+1) }
 
-// convolved returns image i behind the convolution's alpha.
-func (o *block) convolved(worker, i int) []float32 {
-	plain := o.m.rows(o.conv.plain, i, i+1)
-	if !o.conv.hasAlpha {
-		return plain
+// params returns batchNorm's of the inputs or their gradients.
+func (o *block) params(in [][]float32) [][]float32 {
+	if o.separate {
+		return in[2 : len(in)-1]
 	}
-	kernel.ScaleChannels(o.result[worker], plain, o.conv.alpha)
-	return o.result[worker]
+	return in[2:]
 }
 
 func (o *block) forward(y []float32, in [][]float32) {
-	gamma, delta, shortcut := o.parts()
 	o.conv.prepare(in)
 	o.y = y
 	switch {
 	case o.separate:
-		o.s = in[shortcut]
+		o.s = in[len(in)-1]
 	case o.identity:
 		o.s = in[0]
 	}
 	o.m.each(o.count)
-	o.bn.normalise(in[gamma], in[delta])
+	o.bn.normalise(o.params(in))
 	o.m.each(o.apply)
 }
 
@@ -80,15 +68,15 @@ func (o *block) countChunk(worker, chunk int) {
 	sums := o.bn.momentSums(chunk)
 	for i := lo; i < hi; i++ {
 		o.conv.count(worker, i)
-		kernel.Moments(sums, o.convolved(worker, i))
+		kernel.Moments(sums, o.convolved(i))
 	}
 }
 
-func (o *block) applyChunk(worker, chunk int) {
+func (o *block) applyChunk(_, chunk int) {
 	lo, hi := o.m.span(chunk)
 	for i := lo; i < hi; i++ {
 		y := o.m.rows(o.y, i, i+1)
-		kernel.BatchNorm(y, o.convolved(worker, i), o.bn.scale, o.bn.bias, o.bn.factor, o.bn.interleave)
+		kernel.BatchNorm(y, o.convolved(i), o.bn.scale, o.bn.bias, o.bn.factor, o.bn.interleave)
 		if o.s != nil {
 			kernel.Add(y, y, o.m.rows(o.s, i, i+1))
 		}
@@ -97,14 +85,13 @@ func (o *block) applyChunk(worker, chunk int) {
 }
 
 func (o *block) backward(dx [][]float32, dy []float32, in [][]float32, y []float32) {
-	gamma, delta, shortcut := o.parts()
 	o.conv.start(dx, in)
 	o.dx, o.dy, o.y = dx[0], dy, y
 	if o.separate {
-		o.ds = dx[shortcut]
+		o.ds = dx[len(dx)-1]
 	}
 	o.m.each(o.reduce)
-	o.bn.gradients(dx[gamma], dx[delta], in[gamma])
+	o.bn.gradients(o.params(dx), in[2])
 	o.m.each(o.spread)
 	o.conv.finish(dx)
 }
@@ -115,7 +102,7 @@ func (o *block) reduceChunk(worker, chunk int) {
 	for i := lo; i < hi; i++ {
 		g := o.wide[worker]
 		kernel.HardtanhGrad(g, o.m.rows(o.dy, i, i+1), o.m.rows(o.y, i, i+1))
-		kernel.BatchNormSums(sums, g, o.convolved(worker, i), o.bn.factor, o.bn.interleave)
+		kernel.BatchNormSums(sums, g, o.convolved(i), o.bn.factor, o.bn.interleave)
 	}
 }
 
@@ -128,7 +115,7 @@ func (o *block) spreadChunk(worker, chunk int) {
 			g = o.m.rows(o.ds, i, i+1)
 		}
 		kernel.HardtanhGrad(g, o.m.rows(o.dy, i, i+1), o.m.rows(o.y, i, i+1))
-		kernel.BatchNormGrad(d, g, o.convolved(worker, i), o.bn.scale, o.bn.gradA, o.bn.gradB, o.bn.factor, o.bn.interleave)
+		kernel.BatchNormGrad(d, g, o.convolved(i), o.bn.scale, o.bn.gradA, o.bn.gradB, o.bn.factor, o.bn.interleave)
 		var dx []float32
 		if o.dx != nil {
 			dx = o.m.rows(o.dx, i, i+1)
