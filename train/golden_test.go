@@ -203,6 +203,7 @@ func metaFloat(t *testing.T, f *golden.File, key string) float64 {
 	return v
 }
 
+// TestGoldenReCUWeight runs the weight quantiser whole; prim_sign_recu_weight, the sign at its end alone, is part of it.
 func TestGoldenReCUWeight(t *testing.T) {
 	golden.Each(t, "prim_recu_weight_*", func(t *testing.T, f *golden.File) {
 		pool := newWorkers(2)
@@ -263,15 +264,13 @@ func TestGoldenBinConv(t *testing.T) {
 		}
 		return []model.Layer{conv}
 	}
-	for _, pattern := range []string{"prim_binconv_recu_*", "prim_repconv_recu_*"} {
-		golden.Each(t, pattern, func(t *testing.T, f *golden.File) {
-			primitive(t, f, "", layers(t, f, model.ReCUWeight, model.ReCUInput),
-				map[string]string{"l.weight": "weight", "l.alpha": "alpha"},
-				graphOptions{evaluation: f.Meta["training"] == "False"}, metaFloat(t, f, "tau"))
-		})
-	}
+	golden.Each(t, "prim_*conv_recu_*", func(t *testing.T, f *golden.File) {
+		primitive(t, f, "", layers(t, f, model.ReCUWeight, model.ReCUInput),
+			map[string]string{"l.weight": "weight", "l.alpha": "alpha"},
+			graphOptions{evaluation: f.Meta["training"] == "False"}, metaFloat(t, f, "tau"))
+	})
 	// The inputs of these are ±1 already and the gradient stops at them: real inputs, quantised weights.
-	golden.Each(t, "prim_binconv_react_*", func(t *testing.T, f *golden.File) {
+	golden.Each(t, "prim_*conv_react_*", func(t *testing.T, f *golden.File) {
 		primitive(t, f, "", layers(t, f, model.ScaledSignWeight, model.RealInput),
 			map[string]string{"l.weight": "weight"}, graphOptions{}, 1)
 	})

@@ -173,3 +173,24 @@ func TestWords(t *testing.T) {
 		}
 	}
 }
+
+// TestMinute: without a terminal a long epoch says once a minute how far it is.
+func TestMinute(t *testing.T) {
+	t.Chdir(t.TempDir())
+	e, stdout, stderr := newEnv(false)
+	at := e.now()
+	e.now = func() time.Time { at = at.Add(40 * time.Second); return at }
+	args := append([]string{"bnntool", "train", "--set", "train.batch=8"}, small...)
+	if code := e.run(context.Background(), args); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	// Steps of 8 images come 40 s apart; the first says where the epoch begins, then every second one is a minute on.
+	for _, want := range []string{"\nepoch 1/2  24 of 64 images  loss ", "  0 images/s  3m20s left of the epoch\n", "\nepoch 2/2  56 of 64 images  loss "} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+	if n := strings.Count(stdout.String(), " of 64 images"); n != 6 {
+		t.Errorf("%d lines of progress, want 3 an epoch:\n%s", n, stdout)
+	}
+}

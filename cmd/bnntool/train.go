@@ -58,6 +58,10 @@ type training struct {
 	quiet  bool
 	data   *datasets.Dataset
 	net    *model.Net
+	said   struct { // where the last line of progress was printed, or the epoch began
+		at            time.Time
+		epoch, images int
+	}
 }
 
 func (e *env) train(c *cli.Context) error {
@@ -85,7 +89,7 @@ func (e *env) train(c *cli.Context) error {
 	r, err := train.Train(ctx, train.Options{
 		Net: t.net, Config: t.recipe.Train, Data: t.data, Augment: t.recipe.Dataset.Augment, Preprocess: p,
 		Dir: t.dir, Recipe: t.text, Resume: t.resume, Threads: c.Int("threads"),
-		Progress:  func(p train.Progress) { bar.training(p) },
+		Progress:  func(p train.Progress) { bar.training(p); t.minute(p) },
 		EpochDone: func(m train.Metrics) { bar.clear(); t.epoch(m) },
 	})
 	bar.clear()
@@ -197,6 +201,22 @@ func (t *training) epoch(m train.Metrics) {
 	of := t.recipe.Train.Epochs
 	t.printf("epoch %*d/%d  lr %.4f  tau %.3f  loss %.4f  train %6.2f %%  test %6.2f %%  %.1f s\n",
 		len(fmt.Sprint(of)), m.Epoch+1, of, m.LR, m.Tau, m.TrainLoss, m.TrainTop1, m.TestTop1, m.Seconds)
+}
+
+// minute prints a line of progress for each minute of a long epoch, where no bar is drawn.
+func (t *training) minute(p train.Progress) {
+	now, s := t.now(), &t.said
+	switch {
+	case t.terminal || p.Evaluating:
+	case s.at.IsZero() || s.epoch != p.Epoch:
+		s.at, s.epoch, s.images = now, p.Epoch, p.Images
+	case now.Sub(s.at) >= time.Minute:
+		rate := float64(p.Images-s.images) / now.Sub(s.at).Seconds()
+		left := time.Duration(float64(p.Of-p.Images) / rate * float64(time.Second))
+		t.printf("epoch %*d/%d  %d of %d images  loss %.4f  train %6.2f %%  %.0f images/s  %v left of the epoch\n", len(fmt.Sprint(p.Epochs)), p.Epoch+1, p.Epochs,
+			p.Images, p.Of, p.Loss, p.Top1, rate, left.Round(time.Second))
+		s.at, s.images = now, p.Images
+	}
 }
 
 // convert makes the artifact of the best checkpoint in the run folder.

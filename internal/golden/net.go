@@ -2,6 +2,7 @@ package golden
 
 import (
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -16,10 +17,11 @@ func (f *File) Net(t testing.TB) *model.Net {
 	base := filepath.Base(f.Path)
 	var n *model.Net
 	var err error
+	depth := regexp.MustCompile(`^net_(?:rep_)?recu_(resnet20|resnet18)_`).FindStringSubmatch(base)
 	switch {
-	case strings.HasPrefix(base, "net_recu_resnet20"), strings.HasPrefix(base, "net_rep_recu_resnet20"):
+	case depth != nil:
 		size := f.Int(t, "size")
-		n, err = model.New("recu-resnet20", model.Options{
+		n, err = model.New("recu-"+depth[1], model.Options{
 			Input:   model.Shape{H: size, W: size, C: f.Shapes["input"][1]},
 			Classes: f.Shapes["out.eval_init"][1],
 			Width:   f.Int(t, "stem_out"), // the base network's; the metadata's widths are the replicated ones
