@@ -85,7 +85,7 @@ func Benchmark(ctx context.Context, o BenchmarkOptions) (*BenchmarkResult, error
 	for i := range g.labels {
 		g.labels[i] = float32(rng.IntN(classes))
 	}
-	r := &BenchmarkResult{Threads: o.Threads}
+	r := &BenchmarkResult{Threads: pool.n}
 	values := g.values()
 	for i := -o.Warmup; i < o.Steps; i++ {
 		if ctx.Err() != nil {

@@ -58,9 +58,9 @@ type workers struct {
 	fn    func(worker, item int)
 }
 
-// newWorkers starts n-1 goroutines beside the caller's. close stops them.
+// newWorkers starts n-1 goroutines beside the caller's, as many at most as a batch has chunks. close stops them.
 func newWorkers(n int) *workers {
-	w := &workers{n: max(1, n)}
+	w := &workers{n: min(max(1, n), chunksPerBatch)}
 	for i := 1; i < w.n; i++ {
 		c := make(chan struct{}, 1)
 		w.start = append(w.start, c)

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// MaxElements bounds the elements of one feature map, and the elements of one tensor of parameters. A
+// MaxElements bounds the elements of one feature map, and the parameters of a network. A
 // description that asks for more is refused before anything of that size is allocated.
 const MaxElements = 1 << 28
 
@@ -51,6 +51,7 @@ func (n *Net) Nodes() ([]Node, error) {
 	}
 	nodes := make([]Node, 0, len(n.Layers))
 	index := make(map[string]int, len(n.Layers))
+	elements := 0
 	for i, l := range n.Layers {
 		fail := func(format string, args ...any) error {
 			return fmt.Errorf("model: network %q: layer %d %q (%s): %w", n.Name, i, l.Name, l.Op, fmt.Errorf(format, args...))
@@ -95,6 +96,12 @@ func (n *Net) Nodes() ([]Node, error) {
 			return nil, fail("%w", err)
 		}
 		node.Shape = shape
+		for _, t := range node.tensors(i) {
+			elements += t.Len()
+		}
+		if elements > MaxElements {
+			return nil, fail("the network has more than %d parameters up to here", MaxElements)
+		}
 		index[l.Name] = i
 		nodes = append(nodes, node)
 	}

@@ -102,3 +102,10 @@ func TestReActBlock(t *testing.T) {
 		t.Error("a block of 8 to 24 channels was accepted")
 	}
 }
+
+// TestParameterBound: a network is refused by its total of parameters, also where each tensor is within bounds.
+func TestParameterBound(t *testing.T) {
+	if _, err := New("recu-resnet20", Options{Width: 3500}); err == nil || !strings.Contains(err.Error(), "more than 268435456 parameters") {
+		t.Errorf("error %v, want one that names the bound on parameters", err)
+	}
+}
