@@ -24,8 +24,12 @@ const lineBytes = 64
 type buffer struct {
 	slab  slab
 	n, at int
+	spare int // elements behind the n that its kernel may overwrite
 	last  int // index of the last step that reads the buffer
 }
+
+// end returns the element behind those that belong to b.
+func (b *buffer) end() int { return b.at + b.n + b.spare }
 
 // arena is the working memory of one image. Buffers whose lives do not meet share its elements.
 type arena struct {
@@ -33,6 +37,8 @@ type arena struct {
 	floats        []float32
 	counts        []int32
 	words         []uint64
+	padded        [][]uint32  // scratch of 1-bit convolutions, by planner.paddedOf
+	patches       [][]float32 // scratch of float convolutions, by planner.patchesOf
 }
 
 // float returns the elements of b, which holds floats.
@@ -64,17 +70,17 @@ func (m *memory) place(b *buffer) {
 	best, bestGap, slot := -1, 0, 0
 	end := 0
 	for i, l := range m.live {
-		if gap := l.at - end; gap >= b.n && (best < 0 || gap < bestGap) {
+		if gap := l.at - end; gap >= b.n+b.spare && (best < 0 || gap < bestGap) {
 			best, bestGap, slot = end, gap, i
 		}
-		end = m.align(l.at + l.n)
+		end = m.align(l.end())
 	}
 	if best < 0 {
 		best, slot = end, len(m.live)
 	}
 	b.at = best
 	m.live = slices.Insert(m.live, slot, b)
-	m.size = max(m.size, m.align(b.at+b.n))
+	m.size = max(m.size, m.align(b.end()))
 }
 
 // replace gives b the place of old, which is not live any more.

@@ -174,12 +174,13 @@ func (p *planner) conv(op *artifact.Op, v int, x *value) step {
 	in, out := x.buf, p.output(v)
 	s := step{LayerInfo: LayerInfo{Kernel: "conv float"}, reads: []*buffer{in}, writes: out}
 	s.MACs = macs(g)
-	s.run = func(a *arena) { kernel.Conv(a.float(out), a.float(in), weights, nil, g) }
+	scratch := scratchOf(p.patchesOf, &p.patches, g, kernel.ConvScratch(g))
+	s.run = func(a *arena) { kernel.Conv(a.float(out), a.float(in), weights, a.patches[scratch], g) }
 	if op.Scale != "" {
 		scale, bias := p.scaleBias(&artifact.Op{Scale: op.Scale}, g.K)
 		s.run = func(a *arena) {
 			y := a.float(out)
-			kernel.Conv(y, a.float(in), weights, nil, g)
+			kernel.Conv(y, a.float(in), weights, a.patches[scratch], g)
 			kernel.Affine(y, y, scale, bias, 1, false)
 		}
 	}
@@ -188,11 +189,14 @@ func (p *planner) conv(op *artifact.Op, v int, x *value) step {
 
 func (p *planner) binConv(op *artifact.Op, v int, x *value) step {
 	g := geometry(op, x)
-	weights := p.model.Tensors[op.Weights].Words
+	filters := kernel.NewSignFilters(g)
+	filters.Load(p.model.Tensors[op.Weights].Words)
 	in, out := p.signs(op, x, g.Groups), p.output(v)
-	s := step{LayerInfo: LayerInfo{Kernel: "binconv popcount"}, reads: []*buffer{in}, writes: out}
+	out.spare = filters.Spare()
+	s := step{LayerInfo: LayerInfo{Kernel: "binconv " + filters.Kernel()}, reads: []*buffer{in}, writes: out}
 	s.MACs = macs(g)
-	s.run = func(a *arena) { kernel.BinConv(a.count(out), a.word(in), weights, g) }
+	scratch := scratchOf(p.paddedOf, &p.padded, kernel.Geometry{H: g.H, W: g.W, C: g.C, Pad: g.Pad, Groups: g.Groups}, kernel.SignScratch(g))
+	s.run = func(a *arena) { filters.Convolve(a.count(out), a.word(in), a.padded[scratch]) }
 	return s
 }
 

@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 
+	"github.com/bnntool/bnntool/internal/kernel"
 	"github.com/bnntool/bnntool/runtime/artifact"
 )
 
@@ -25,6 +26,8 @@ type step struct {
 type plan struct {
 	steps  []step
 	extent [slabs]int // elements of each slab; 0 for the caller's
+	// Elements of the scratch that convolutions keep in each arena.
+	padded, patches []int
 }
 
 func (p *plan) bytes() int64 {
@@ -32,15 +35,25 @@ func (p *plan) bytes() int64 {
 	for s, e := range p.extent {
 		n += int64(e) * int64(elemBytes[s])
 	}
+	for _, e := range append(p.padded[:len(p.padded):len(p.padded)], p.patches...) {
+		n += 4 * int64(e)
+	}
 	return n
 }
 
 func (p *plan) newArena() *arena {
-	return &arena{
+	a := &arena{
 		floats: make([]float32, p.extent[floatSlab]),
 		counts: make([]int32, p.extent[countSlab]),
 		words:  make([]uint64, p.extent[wordSlab]),
 	}
+	for _, n := range p.padded {
+		a.padded = append(a.padded, make([]uint32, n))
+	}
+	for _, n := range p.patches {
+		a.patches = append(a.patches, make([]float32, n))
+	}
+	return a
 }
 
 // value is a resolved value of the model with the buffers that hold it.
@@ -64,6 +77,21 @@ type planner struct {
 	model  *artifact.Model
 	values []value // 0 is the image, 1+i the result of Ops[i]
 	used   []bool  // for each of Ops, whether the logits depend on it
+	// Which scratch a convolution has: those of equal maps and padding share it, float ones of equal geometry.
+	paddedOf, patchesOf map[kernel.Geometry]int
+}
+
+// scratchOf returns the index of the scratch for key, which it adds to sizes if it is new; n is its elements, 0 for a
+// convolution that needs none.
+func scratchOf(of map[kernel.Geometry]int, sizes *[]int, key kernel.Geometry, n int) int {
+	i, ok := of[key]
+	if !ok {
+		i = len(*sizes)
+		of[key] = i
+		*sizes = append(*sizes, 0)
+	}
+	(*sizes)[i] = max((*sizes)[i], n)
+	return i
 }
 
 // newPlan resolves m and plans it. What Resolve accepts, it can plan; sizes and work are bounded by Resolve.
@@ -72,7 +100,7 @@ func newPlan(m *artifact.Model) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{model: m, values: make([]value, len(resolved))}
+	p := &planner{model: m, values: make([]value, len(resolved)), paddedOf: map[kernel.Geometry]int{}, patchesOf: map[kernel.Geometry]int{}}
 	for i, v := range resolved {
 		p.values[i].Value = v
 	}

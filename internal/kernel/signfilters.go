@@ -71,8 +71,36 @@ func classes(n, extent int, g Geometry) (of []int, list []span) {
 
 // Pack takes over the signs of w, [K,C/G,R,S] in PyTorch's order.
 func (f *SignFilters) Pack(w []float32) {
+	PackFilters(f.words, w, f.g)
+	f.arrange()
+}
+
+// Load takes over filters that are packed, [K,R,S,Words(C/G)] as PackFilters packs them.
+func (f *SignFilters) Load(words []uint64) {
+	checkLen("Load", "words", len(words), len(f.words))
+	copy(f.words, words)
+	f.arrange()
+}
+
+// Kernel names what Convolve runs.
+func (f *SignFilters) Kernel() string {
+	if f.lanes == nil {
+		return "popcount"
+	}
+	return "vpopcntd"
+}
+
+// Spare returns the capacity beyond its length that Convolve's dst needs to be fast.
+func (f *SignFilters) Spare() int {
+	if f.lanes == nil || f.g.K%16 == 0 {
+		return 0
+	}
+	return 16 - f.g.K%16
+}
+
+// arrange makes the tiles of the packed words.
+func (f *SignFilters) arrange() {
 	g := f.g
-	PackFilters(f.words, w, g)
 	if f.lanes == nil {
 		return
 	}
@@ -107,15 +135,20 @@ func (f *SignFilters) Pack(w []float32) {
 	}
 }
 
-// SignScratch returns the words that Convolve needs as scratch.
-func SignScratch(g Geometry) int { return ((g.H+2*g.Pad)*(g.W+2*g.Pad)*words32(g) + 1) / 2 * 2 }
+// SignScratch returns the elements that Convolve needs as scratch.
+func SignScratch(g Geometry) int {
+	if !tilesSigns(g) {
+		return 0
+	}
+	return (g.H + 2*g.Pad) * (g.W + 2*g.Pad) * words32(g)
+}
 
 // Convolve is BinConv with these filters. scratch has SignScratch elements; it is zero at first and then belongs to this
-// function and this geometry. It is fast only where dst has 15 elements of capacity beyond its length, whose values do not
-// survive.
+// function, for maps of this height, width, channels and padding. It is fast only where dst has Spare elements of capacity beyond its length, whose values do
+// not survive.
 func (f *SignFilters) Convolve(dst []int32, x []uint64, scratch []uint32) {
 	g := f.g
-	if f.lanes == nil || cap(dst) < len(dst)+15 {
+	if f.lanes == nil || cap(dst) < len(dst)+f.Spare() {
 		BinConv(dst, x, f.words, g)
 		return
 	}
@@ -137,7 +170,7 @@ func (f *SignFilters) Convolve(dst []int32, x []uint64, scratch []uint32) {
 		}
 	}
 	oh, ow, rs := g.OutH(), g.OutW(), g.Kernel*g.Kernel
-	wide := dst[:len(dst)+15]
+	wide := dst[:len(dst)+f.Spare()]
 	for first := 0; first < g.K; first += 16 {
 		filters := &f.lanes[first/16*rs*w32*16]
 		for y := range oh {
