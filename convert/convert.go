@@ -111,7 +111,7 @@ func writeBeside(path string, m *artifact.Model) (string, error) {
 	os.Remove(name) // so that the artifact gets the permissions of a new file
 	if err := artifact.Write(name, m); err != nil {
 		os.Remove(name)
-		return "", err
+		return "", fmt.Errorf("convert: %s was not written: %w", path, err)
 	}
 	return name, nil
 }

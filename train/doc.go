@@ -7,6 +7,10 @@
 //	Train       trains a network in a run folder: checkpoints, metrics, curves, exact resume
 //	Evaluator   a network's evaluation graph: logits of batches, accuracy over a data set
 //	SGD, Adam   Gorgonia solvers with PyTorch's semantics
+//	Benchmark   the speed of training steps, by operation
+//
+// A layer is one operation, but for a 1-bit convolution with its batch norm, shortcut and hardtanh, which are one
+// together (block) and compute the same bits. The arithmetic is that of internal/kernel.
 //
 // Straight-through estimators: the forward pass takes signs, the gradient passes through them as the quantiser says
 // (model.WeightQuant, model.InputQuant).
