@@ -116,8 +116,8 @@ func (p *planner) affine(op *artifact.Op, v int, x *value) step {
 	s := step{reads: []*buffer{in}, writes: out, inplace: factor == 1}
 	s.MACs = int64(p.values[v].Len())
 	if x.Kind == artifact.CountsValue {
-		from := sources(x.C, op)
-		s.Kernel, s.run = "affine counts", func(a *arena) { affineCounts(a.float(out), a.count(in), scale, bias, from, x.C) }
+		s.Kernel = "affine counts"
+		s.run = func(a *arena) { kernel.AffineCounts(a.float(out), a.count(in), scale, bias, factor, op.Interleave) }
 		return s
 	}
 	s.Kernel = "affine float"

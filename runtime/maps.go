@@ -45,18 +45,6 @@ func padChannels(dst, src []float32, n, wide, first int) {
 	copyChannels(dst, src, n, wide, first)
 }
 
-// affineCounts is dst[p,j] = float32(scale[j]*float32(src[p,from[j]])) + bias[j] over the pixels p; src has n channels.
-func affineCounts(dst []float32, src []int32, scale, bias []float32, from []int32, n int) {
-	wide := len(scale)
-	bias, from = bias[:wide], from[:wide]
-	for p := 0; p*n < len(src); p++ {
-		in, out := src[p*n:(p+1)*n], dst[p*wide:(p+1)*wide]
-		for j, s := range scale {
-			out[j] = float32(s*float32(in[from[j]])) + bias[j]
-		}
-	}
-}
-
 // packCounts is kernel.PackSigns of counts: src is [rows,c], dst is [rows,Words(c)].
 func packCounts(dst []uint64, src []int32, rows, c int) {
 	w := 0

@@ -18,6 +18,7 @@ type frozenLayer struct {
 	hwi        []float32           // real Conv: filters as [K,R,S,C/G]
 	patches    [][]float32         // by worker: scratch of a real Conv
 	filters    *kernel.SignFilters // 1-bit Conv
+	ones       []float32           // scale of a 1-bit Conv whose own one a batch norm has
 	padded     [][]uint32
 	bits       [][]uint64
 	counts     [][]int32
@@ -32,7 +33,10 @@ func newFrozenLayer(b *graphBuilder, n *model.Node, layer int) *frozenLayer {
 	if n.Op == model.Conv {
 		o.g = geometry(n)
 		if n.Binary() {
-			o.filters = kernel.NewSignFilters(o.g)
+			o.filters, o.ones = kernel.NewSignFilters(o.g), make([]float32, o.g.K)
+			for k := range o.ones {
+				o.ones[k] = 1
+			}
 			o.bits, o.counts, o.padded = make([][]uint64, workers), make([][]int32, workers), make([][]uint32, workers)
 			for i := range workers {
 				o.bits[i], o.counts[i] = make([]uint64, o.g.InWords()), make([]int32, o.g.OutLen(), o.g.OutLen()+16)
@@ -98,21 +102,22 @@ func (o *frozenLayer) convolve(worker int, scale, x, y []float32) {
 		bits, counts := o.bits[worker], o.counts[worker]
 		kernel.PackSigns(bits, x, o.g.H*o.g.W*o.g.Groups, o.g.GroupC())
 		o.filters.Convolve(counts, bits, o.padded[worker])
-		for i, c := range counts {
-			y[i] = float32(c)
+		if scale == nil {
+			scale = o.ones
 		}
-	} else {
-		if o.signs != nil {
-			for i, v := range x {
-				o.signs[worker][i] = 1
-				if v < 0 {
-					o.signs[worker][i] = -1
-				}
-			}
-			x = o.signs[worker]
-		}
-		kernel.Conv(y, x, o.hwi, o.patches[worker], o.g)
+		kernel.ScaleCounts(y, counts, scale)
+		return
 	}
+	if o.signs != nil {
+		for i, v := range x {
+			o.signs[worker][i] = 1
+			if v < 0 {
+				o.signs[worker][i] = -1
+			}
+		}
+		x = o.signs[worker]
+	}
+	kernel.Conv(y, x, o.hwi, o.patches[worker], o.g)
 	if scale != nil {
 		kernel.ScaleChannels(y, y, scale)
 	}

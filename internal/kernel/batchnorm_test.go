@@ -97,7 +97,10 @@ func TestChannelPassesAreTheSameOnTiers(t *testing.T) {
 							BatchNormGrad(dx, dy, x, scale, a, b, factor, interleave)
 							ScaleChannels(scaled, x, dy[:n])
 							ScaleCounts(floats, counts, dy[:n])
-							return map[string][]float32{"moments": widen(moments), "y": y, "sums": widen(sums), "dx": dx, "scaled": scaled, "counts": floats}
+							affine, ofCounts := make([]float32, pixels*wide), make([]float32, pixels*wide)
+							Affine(affine, x, dy[:wide], dy[len(dy)-wide:], factor, interleave)
+							AffineCounts(ofCounts, counts, dy[:wide], dy[len(dy)-wide:], factor, interleave)
+							return map[string][]float32{"affine": affine, "affine of counts": ofCounts, "moments": widen(moments), "y": y, "sums": widen(sums), "dx": dx, "scaled": scaled, "counts": floats}
 						})
 					})
 				}

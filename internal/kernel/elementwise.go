@@ -9,21 +9,49 @@ func Affine(dst, src, scale, bias []float32, factor int, interleave bool) {
 	checkLen("Affine", "bias", len(bias), wide)
 	checkLen("Affine", "scale", wide, n*factor)
 	checkLen("Affine", "dst", len(dst), len(src)*factor)
+	if k := affineFor(n); k != nil && !interleave && len(src) > 0 {
+		for j := 0; j < wide; j += k.lanes {
+			k.floats(&dst[j], &src[j%n], &scale[j], &bias[j], len(src)/n, wide, n)
+		}
+		return
+	}
+	affine(dst, src, scale, bias, factor, interleave)
+}
+
+// AffineCounts is Affine of counts: dst[p,j] = float32(scale[j]*float32(src[p,i])) + bias[j].
+func AffineCounts(dst []float32, src []int32, scale, bias []float32, factor int, interleave bool) {
+	wide := len(scale)
+	n := wide / factor
+	checkLen("AffineCounts", "bias", len(bias), wide)
+	checkLen("AffineCounts", "scale", wide, n*factor)
+	checkLen("AffineCounts", "dst", len(dst), len(src)*factor)
+	if k := affineFor(n); k != nil && !interleave && len(src) > 0 {
+		for j := 0; j < wide; j += k.lanes {
+			k.counts(&dst[j], &src[j%n], &scale[j], &bias[j], len(src)/n, wide, n)
+		}
+		return
+	}
+	affine(dst, src, scale, bias, factor, interleave)
+}
+
+// affine is Affine and AffineCounts in plain Go.
+func affine[T int32 | float32](dst []float32, src []T, scale, bias []float32, factor int, interleave bool) {
+	wide := len(scale)
+	n := wide / factor
 	for p := 0; p*n < len(src); p++ {
 		in, out := src[p*n:(p+1)*n], dst[p*wide:(p+1)*wide]
 		if interleave {
 			for i, v := range in {
 				for j := i * factor; j < (i+1)*factor; j++ {
-					out[j] = float32(scale[j]*v) + bias[j]
+					out[j] = float32(scale[j]*float32(v)) + bias[j]
 				}
 			}
 			continue
 		}
 		for r := 0; r < wide; r += n {
 			o, s, b := out[r:r+n], scale[r:r+n], bias[r:r+n]
-			s, b, a := s[:len(o)], b[:len(o)], in[:len(o)]
-			for i, v := range a {
-				o[i] = float32(s[i]*v) + b[i]
+			for i, v := range in {
+				o[i] = float32(s[i]*float32(v)) + b[i]
 			}
 		}
 	}

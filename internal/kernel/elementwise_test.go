@@ -22,6 +22,10 @@ func TestAffine(t *testing.T) {
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("interleave %v: got %v, want %v", tt.interleave, got, tt.want)
 		}
+		AffineCounts(got, []int32{1, 2, 10, 20}, scale, bias, 2, tt.interleave)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("counts, interleave %v: got %v, want %v", tt.interleave, got, tt.want)
+		}
 	}
 	in := slices.Clone(x)
 	Affine(in, in, []float32{2, 3}, []float32{1, 1}, 1, false)

@@ -17,7 +17,8 @@ type tier struct {
 	// The tiles, with products rounded before they are added, and fused for products that are exact.
 	rounded, exact tiles
 	flat           flatKernels
-	wide           []wideKernels // by elements of a vector, the most first
+	affine         []affineKernels // by channels of a vector, the most first
+	wide           []wideKernels   // by elements of a vector, the most first
 	packSigns      func(dst *uint64, src *float32, words, vectors int)
 	unpackSigns    func(dst *float32, src *uint64, words, vectors int)
 	binConv        [2]binConvTile // the larger first; without run where the tier has none
@@ -60,6 +61,23 @@ type flatKernels struct {
 	hardtanh          func(dst, src *float32, vectors int)
 	scaleChannels     func(dst, src, scale *float32, pixels, step int)
 	scaleCounts       func(dst *float32, counts *int32, scale *float32, pixels, step int)
+}
+
+// affineKernels are Affine over lanes of channels.
+type affineKernels struct {
+	lanes  int
+	floats func(dst, src, scale, bias *float32, pixels, dstStep, srcStep int)
+	counts func(dst *float32, src *int32, scale, bias *float32, pixels, dstStep, srcStep int)
+}
+
+// affineFor returns the active tier's kernels whose vectors divide n channels, nil if there are none.
+func affineFor(n int) *affineKernels {
+	for i := range active.affine {
+		if n%active.affine[i].lanes == 0 {
+			return &active.affine[i]
+		}
+	}
+	return nil
 }
 
 // wideKernels are passes that compute in float64, with half elements in a vector: of channels for the passes of batch

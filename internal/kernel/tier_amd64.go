@@ -31,8 +31,9 @@ func avx2Tier() *tier {
 			conv: []convTile{{2, 4, avx2.FusedConvTile2x4}, {2, 1, avx2.FusedConvTile2x1}, {1, 8, avx2.FusedConvTile1x8}, {1, 1, avx2.FusedConvTile1x1}},
 			grad: []gradTile{{4, 3, avx2.FusedGradTile4x3}, {4, 1, avx2.FusedGradTile4x1}},
 		},
-		flat: flatKernels{avx2.Add, avx2.HardtanhGrad, avx2.Hardtanh, avx2.ScaleChannels, avx2.ScaleCounts},
-		wide: []wideKernels{avx2Wide},
+		flat:   flatKernels{avx2.Add, avx2.HardtanhGrad, avx2.Hardtanh, avx2.ScaleChannels, avx2.ScaleCounts},
+		affine: []affineKernels{{8, avx2.Affine, avx2.AffineCounts}},
+		wide:   []wideKernels{avx2Wide},
 
 		packSigns: avx2.PackSigns, unpackSigns: avx2.UnpackSigns,
 	}
@@ -51,7 +52,8 @@ func avx512Tier() *tier {
 			conv: []convTile{{2, 4, avx512.FusedConvTile2x4}, {2, 1, avx512.FusedConvTile2x1}, {1, 8, avx512.FusedConvTile1x8}, {1, 1, avx512.FusedConvTile1x1}},
 			grad: []gradTile{{8, 3, avx512.FusedGradTile8x3}, {4, 3, avx512.FusedGradTile4x3}, {8, 1, avx512.FusedGradTile8x1}, {4, 1, avx512.FusedGradTile4x1}},
 		},
-		flat: flatKernels{avx512.Add, avx512.HardtanhGrad, avx512.Hardtanh, avx512.ScaleChannels, avx512.ScaleCounts},
+		flat:   flatKernels{avx512.Add, avx512.HardtanhGrad, avx512.Hardtanh, avx512.ScaleChannels, avx512.ScaleCounts},
+		affine: []affineKernels{{16, avx512.Affine, avx512.AffineCounts}, {8, avx2.Affine, avx2.AffineCounts}},
 		wide: []wideKernels{
 			{8, avx512.Moments, avx512.BatchNorm, avx512.BatchNormSums, avx512.BatchNormGrad, avx512.SumSquares, avx512.SignGrad, avx512.Combine},
 			avx2Wide, // four channels

@@ -1131,6 +1131,60 @@ pixel:
 	VZEROUPPER
 	RET
 
+// func Affine(dst *float32, src *float32, scale *float32, bias *float32, pixels int, dstStep int, srcStep int)
+// Requires: AVX
+TEXT ·Affine(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    pixels+32(FP), DX
+	MOVQ    dstStep+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    srcStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    scale+16(FP), DI
+	MOVQ    bias+24(FP), R8
+	VMOVUPS (DI), Y0
+	VMOVUPS (R8), Y1
+
+pixel:
+	VMOVUPS (CX), Y2
+	VMULPS  Y2, Y0, Y2
+	VADDPS  Y1, Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    SI, CX
+	ADDQ    BX, AX
+	DECQ    DX
+	JNZ     pixel
+	VZEROUPPER
+	RET
+
+// func AffineCounts(dst *float32, src *int32, scale *float32, bias *float32, pixels int, dstStep int, srcStep int)
+// Requires: AVX
+TEXT ·AffineCounts(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    pixels+32(FP), DX
+	MOVQ    dstStep+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    srcStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    scale+16(FP), DI
+	MOVQ    bias+24(FP), R8
+	VMOVUPS (DI), Y0
+	VMOVUPS (R8), Y1
+
+pixel:
+	VCVTDQ2PS (CX), Y2
+	VMULPS    Y2, Y0, Y2
+	VADDPS    Y1, Y2, Y2
+	VMOVUPS   Y2, (AX)
+	ADDQ      SI, CX
+	ADDQ      BX, AX
+	DECQ      DX
+	JNZ       pixel
+	VZEROUPPER
+	RET
+
 // func Moments(sum *float64, squares *float64, x *float32, pixels int, step int)
 // Requires: AVX
 TEXT ·Moments(SB), NOSPLIT, $0-40

@@ -157,6 +157,16 @@ func ScaleChannels(dst *float32, src *float32, scale *float32, pixels int, step 
 //go:noescape
 func ScaleCounts(dst *float32, counts *int32, scale *float32, pixels int, step int)
 
+// Affine is dst[p*dstStep+c] = scale[c]*src[p*srcStep+c] + bias[c] for the tier's lanes of channels c and pixels p, at least 1, the product rounded first.
+//
+//go:noescape
+func Affine(dst *float32, src *float32, scale *float32, bias *float32, pixels int, dstStep int, srcStep int)
+
+// AffineCounts is dst[p*dstStep+c] = scale[c]*float32(src[p*srcStep+c]) + bias[c] for the tier's lanes of channels c and pixels p, at least 1, the product rounded first.
+//
+//go:noescape
+func AffineCounts(dst *float32, src *int32, scale *float32, bias *float32, pixels int, dstStep int, srcStep int)
+
 // Moments adds x[p*step+c] for p < pixels to sum[c], and its square to squares[c], for half the tier's lanes of channels, in ascending order.
 //
 //go:noescape

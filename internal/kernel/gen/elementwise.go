@@ -13,6 +13,8 @@ func (t *tier) elementwise() {
 	t.hardtanhGrad()
 	t.scaleChannels()
 	t.countsToFloat()
+	t.affine("Affine", "src *float32", "src[p*srcStep+c]", func(m Mem, v reg.VecVirtual) { VMOVUPS(m, v) })
+	t.affine("AffineCounts", "src *int32", "float32(src[p*srcStep+c])", func(m Mem, v reg.VecVirtual) { VCVTDQ2PS(m, v) })
 }
 
 func (t *tier) function(name, signature string, doc ...string) {
@@ -128,6 +130,28 @@ func (t *tier) countsToFloat() {
 		VMOVUPS(v, Mem{Base: dst})
 		ADDQ(step, src)
 		ADDQ(step, dst)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// affine emits a pass over the tier's lanes of channels; load makes float32 of what lies at src.
+func (t *tier) affine(name, src, element string, load func(m Mem, v reg.VecVirtual)) {
+	t.function(name, "func(dst *float32, "+src+", scale, bias *float32, pixels, dstStep, srcStep int)",
+		"is dst[p*dstStep+c] = scale[c]*"+element+" + bias[c] for the tier's lanes of channels c and pixels p, at least 1, the product rounded first.")
+	dst, from, n, dstStep, srcStep := param("dst"), param("src"), param("pixels"), bytes("dstStep"), bytes("srcStep")
+	s, b := t.vec(), t.vec()
+	scale, bias := param("scale"), param("bias")
+	VMOVUPS(Mem{Base: scale}, s)
+	VMOVUPS(Mem{Base: bias}, b)
+	loop("pixel", n, func() {
+		v := t.vec()
+		load(Mem{Base: from}, v)
+		VMULPS(v, s, v)
+		VADDPS(b, v, v)
+		VMOVUPS(v, Mem{Base: dst})
+		ADDQ(srcStep, from)
+		ADDQ(dstStep, dst)
 	})
 	VZEROUPPER()
 	RET()
