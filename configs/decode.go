@@ -104,7 +104,7 @@ func (d *decoder) section(n ast.Node, path string, into reflect.Value) error {
 	for _, pair := range pairs {
 		key, ok := pair.Key.(*ast.StringNode)
 		if !ok {
-			return d.fault(pair.Key.GetToken(), "%s is no key of a recipe", pair.Key)
+			return d.fault(pair.Key.GetToken(), "%q is no key of a recipe", pair.Key.String())
 		}
 		f, err := find(into, path, key.Value)
 		if err != nil {
