@@ -268,8 +268,8 @@ func TestStepAllocations(t *testing.T) {
 		}
 		step()
 		nodes := float64(g.nodes)
-		if got := testing.AllocsPerRun(20, step); got > 5*nodes {
-			t.Errorf("composed %v: %.0f allocations a step for %.0f nodes, want at most 5 a node", composed, got, nodes)
+		if got := testing.AllocsPerRun(20, step); got > 4*nodes {
+			t.Errorf("composed %v: %.0f allocations a step for %.0f nodes, want at most 4 a node", composed, got, nodes)
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -277,8 +277,8 @@ func TestStepAllocations(t *testing.T) {
 			step()
 		}
 		runtime.ReadMemStats(&after)
-		if got := float64(after.TotalAlloc-before.TotalAlloc) / 20 / nodes; got > 200 {
-			t.Errorf("composed %v: %.0f bytes allocated a step and node, want at most 200", composed, got)
+		if got := float64(after.TotalAlloc-before.TotalAlloc) / 20 / nodes; got > 150 {
+			t.Errorf("composed %v: %.0f bytes allocated a step and node, want at most 150", composed, got)
 		}
 	}
 }
