@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -259,7 +260,7 @@ func TestCIFARArchiveFaults(t *testing.T) {
 	_, err := Open(context.Background(), Config{Name: CIFAR10}, Options{})
 	wantError(t, "no data, no cache", err, "no data: give the folder or the cifar-10-binary.tar.gz")
 	_, err = Open(context.Background(), Config{Name: CIFAR10}, Options{CacheDir: t.TempDir()})
-	wantError(t, "no data, empty cache", err, "no copy in |or allow its download from https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz")
+	wantError(t, "no data, empty cache", err, "no copy in |from https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz")
 }
 
 // A member whose header says more than the archive holds is not allocated for.
@@ -413,4 +414,50 @@ func BenchmarkOpenCIFAR(b *testing.B) {
 			}
 		})
 	}
+}
+
+// Open downloads only what is not there and only if it may; what it fetched it reads.
+func TestOpenDownloads(t *testing.T) {
+	k := cifar10
+	files := k.makeFiles(3)
+	data := makeGzip(t, makeTar(t, k.folder, files))
+	k.md5 = sumOf(data)
+	o := Options{CacheDir: filepath.Join(t.TempDir(), "new"), BaseURL: "http://mirror/"}
+	_, err := openCIFAR(context.Background(), &k, Config{}, o)
+	wantError(t, "not allowed", err, "no copy in |download cifar-10-binary.tar.gz of CIFAR-10 from http://mirror/cifar-10-binary.tar.gz")
+	var requests []string
+	o.Fetch = func(_ context.Context, url, sum, dst string) error {
+		requests = append(requests, url+" "+sum)
+		if err := os.MkdirAll(filepath.Dir(dst), 0o777); err != nil {
+			return err
+		}
+		return os.WriteFile(dst, data, 0o666)
+	}
+	for range 2 {
+		d, err := openCIFAR(context.Background(), &k, Config{}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSet(t, &k, d, files)
+	}
+	want := "http://mirror/cifar-10-binary.tar.gz " + k.md5
+	if len(requests) != 1 || requests[0] != want {
+		t.Errorf("requests %q, want %q once", requests, want)
+	}
+	// A folder that the user names is never downloaded to.
+	if _, err := openCIFAR(context.Background(), &k, Config{Dir: t.TempDir()}, o); err == nil || len(requests) != 1 {
+		t.Errorf("an empty folder: error %v, %d requests, want an error and no request", err, len(requests)-1)
+	}
+	// The official checksum is what is asked for, and what is looked at.
+	other := o
+	other.CacheDir, other.BaseURL = t.TempDir(), ""
+	_, err = Open(context.Background(), Config{Name: CIFAR10}, other)
+	wantError(t, "not the official file", err, "datasets: cifar10: |md5 is "+k.md5+"|official file's is c32a1d4ab5d03f1284b67883e8d87530")
+	if want := "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz c32a1d4ab5d03f1284b67883e8d87530"; requests[len(requests)-1] != want {
+		t.Errorf("the last request is %q, want %q", requests[len(requests)-1], want)
+	}
+	// What a download says is what the user reads.
+	other.CacheDir, other.Fetch = t.TempDir(), func(context.Context, string, string, string) error { return errors.New("no such host") }
+	_, err = Open(context.Background(), Config{Name: CIFAR10}, other)
+	wantError(t, "no network", err, "datasets: cifar10: no such host")
 }

@@ -17,6 +17,9 @@ import (
 	"strings"
 )
 
+// partSuffix ends the name of a file whose download is not complete: see Options.Fetch.
+const partSuffix = ".part"
+
 // maxArchive bounds the bytes of an unpacked archive; the official ones have 184 MB and 185 MB.
 const maxArchive = 1 << 30
 
@@ -37,11 +40,12 @@ func openCIFAR(ctx context.Context, k *cifar, c Config, o Options) (*Dataset, er
 	if found, err := k.find(o.CacheDir); err == nil {
 		return k.open(ctx, found, found == cached)
 	}
-	if !o.Download {
-		return nil, fmt.Errorf("no copy in %s: give the folder or the %s of %s, or allow its download from %s%s",
-			o.CacheDir, k.archive, k.title, baseURL(o), k.archive)
+	url := o.baseURL() + k.archive
+	if o.Fetch == nil {
+		return nil, fmt.Errorf("no copy in %s: download %s of %s from %s and give it, or its folder, as the data",
+			o.CacheDir, k.archive, k.title, url)
 	}
-	if err := download(ctx, o, k.archive, k.md5, cached); err != nil {
+	if err := o.Fetch(ctx, url, k.md5, cached); err != nil {
 		return nil, err
 	}
 	return k.open(ctx, cached, true)

@@ -3,7 +3,6 @@ package datasets
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -64,17 +63,23 @@ func (c Config) Validate() error {
 // Options are what opening a data set needs besides its Config: where copies are kept and how to fetch one. The zero
 // value never touches the network.
 type Options struct {
-	// Download allows to fetch a data set that has an official address, if Config.Dir is empty and CacheDir has no copy.
-	Download bool
+	// Fetch, if not nil, downloads the file at url, whose md5 is sum in hex, to dst, for a data set that has an official
+	// address, if Config.Dir is empty and CacheDir has no copy. What has come of a file that is not whole is in dst.part.
+	// Package download has one.
+	Fetch func(ctx context.Context, url, sum, dst string) error
 	// CacheDir is the folder of downloaded copies. It is made when needed.
 	CacheDir string
-	// Progress, if not nil, is called while a download runs: done bytes of total, -1 if the server does not say.
-	// It is called from the goroutine of Open.
-	Progress func(name string, done, total int64)
-	// Client is the HTTP client, nil = http.DefaultClient.
-	Client *http.Client
 	// BaseURL replaces the official address up to the file's name, for a mirror or a test.
 	BaseURL string
+}
+
+const officialURL = "https://www.cs.toronto.edu/~kriz/"
+
+func (o Options) baseURL() string {
+	if o.BaseURL == "" {
+		return officialURL
+	}
+	return strings.TrimSuffix(o.BaseURL, "/") + "/"
 }
 
 // Dataset is an open data set.

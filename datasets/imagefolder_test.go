@@ -184,7 +184,7 @@ func TestImageFolderFaults(t *testing.T) {
 			wantError(t, tt.name+", "+form, err, "datasets: imagefolder: "+dir+"|"+tt.want)
 		}
 	}
-	_, err := Open(context.Background(), Config{Name: ImageFolder}, Options{CacheDir: t.TempDir(), Download: true})
+	_, err := Open(context.Background(), Config{Name: ImageFolder}, Options{CacheDir: t.TempDir()})
 	wantError(t, "no data", err, "no data: give a folder or .zip")
 	_, err = Open(context.Background(), Config{Name: ImageFolder, Dir: "/nothing/here"}, Options{})
 	wantError(t, "no folder", err, "/nothing/here: no such file")

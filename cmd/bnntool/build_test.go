@@ -16,7 +16,7 @@ import (
 func build(t *testing.T, tags string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "bnntool")
-	cmd := exec.Command("go", "build", "-tags", tags, "-o", file, ".")
+	cmd := exec.Command("go", "build", "-tags", tags, "-trimpath", "-ldflags=-s -w", "-o", file, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -42,6 +42,14 @@ func TestDeviceBuild(t *testing.T) {
 		t.Skip("builds the program")
 	}
 	device := build(t, "device")
+	const most = 7 << 20
+	info, err := os.Stat(device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > most {
+		t.Errorf("the program for a device has %d bytes, want at most %d", info.Size(), most)
+	}
 	t.Chdir(t.TempDir())
 	var want, stderr bytes.Buffer
 	if code := run(context.Background(), append([]string{"bnntool", "train", "--quiet", "--run", "r"}, small...), nil, &want, &stderr); code != exitDone {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -33,3 +34,19 @@ func notInThisBuild(what string) error {
 
 // excerpt returns nothing: no error of this build is about a place in a text.
 func excerpt(error) string { return "" }
+
+const downloads = ""
+
+// fetcher returns nothing: this build downloads nothing.
+func fetcher(func(name string, done, total int64)) func(ctx context.Context, url, sum, dst string) error {
+	return nil
+}
+
+// bar draws nothing in this build.
+type bar struct{}
+
+func (*env) newBar(string) *bar { return nil }
+
+func (*bar) update(stage, note string, done, total int64) {}
+
+func (*bar) clear() {}

@@ -3,9 +3,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/bnntool/bnntool/configs"
+	"github.com/bnntool/bnntool/datasets/download"
 	"github.com/urfave/cli/v2"
 )
 
@@ -24,4 +26,12 @@ func excerpt(err error) string {
 		return at.Excerpt
 	}
 	return ""
+}
+
+// downloads tells in the help that a data set is downloaded.
+const downloads = ", downloaded if there is none"
+
+// fetcher returns what downloads data sets.
+func fetcher(progress func(name string, done, total int64)) func(ctx context.Context, url, sum, dst string) error {
+	return download.Client{Progress: progress}.Fetch
 }

@@ -15,7 +15,7 @@ import (
 // dataFlags are the flags of every command that reads a data set.
 func dataFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "data", Usage: "where the data is: a folder, .tar.gz or .zip (default: the copy in --cache, downloaded if there is none)", Value: ""},
+		&cli.StringFlag{Name: "data", Usage: "where the data is: a folder, .tar.gz or .zip (default: the copy in --cache" + downloads + ")"},
 		&cli.StringFlag{Name: "cache", Usage: "folder of downloaded data sets (default: bnntool in the user's cache folder)"},
 	}
 }
@@ -23,7 +23,7 @@ func dataFlags() []cli.Flag {
 // openData opens a data set as the flags of c say, with a progress bar for a download.
 func (e *env) openData(ctx context.Context, c *cli.Context, config datasets.Config) (*datasets.Dataset, error) {
 	config.Dir = c.String("data")
-	o := datasets.Options{Download: true, CacheDir: c.String("cache"), BaseURL: e.dataURL}
+	o := datasets.Options{CacheDir: c.String("cache"), BaseURL: e.dataURL}
 	if o.CacheDir == "" {
 		if dir, err := os.UserCacheDir(); err == nil {
 			o.CacheDir = filepath.Join(dir, "bnntool")
@@ -33,7 +33,7 @@ func (e *env) openData(ctx context.Context, c *cli.Context, config datasets.Conf
 	if c.Bool("quiet") {
 		bar = nil
 	}
-	o.Progress = func(name string, done, total int64) { bar.update("downloading "+name, "", done, total) }
+	o.Fetch = fetcher(func(name string, done, total int64) { bar.update("downloading "+name, "", done, total) })
 	d, err := datasets.Open(ctx, config, o)
 	bar.clear()
 	if err == nil || ctx.Err() != nil || errors.Is(err, fs.ErrPermission) {

@@ -241,7 +241,8 @@ func TestDevice(t *testing.T) {
 	}{
 		{"runtime", func(goFile) bool { return true }, "internal/kernel", slices.Concat(training, commandLine)},
 		{"runtime/artifact", func(goFile) bool { return true }, "internal/safetensors", slices.Concat(training, commandLine)},
-		{"cmd/bnntool", func(f goFile) bool { return f.device }, "runtime/artifact", training},
+		{"cmd/bnntool", func(f goFile) bool { return f.device }, "runtime/artifact",
+			append([]string{"datasets/download", "github.com/schollz/progressbar/v3"}, training...)},
 	} {
 		got := reach(files, tt.from, tt.in)
 		if got[tt.expect] == "" {

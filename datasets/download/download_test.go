@@ -1,8 +1,9 @@
-package datasets
+package download
 
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +65,34 @@ func (w *cutWriter) Write(p []byte) (int, error) {
 	panic(http.ErrAbortHandler)
 }
 
-func TestDownload(t *testing.T) {
+func sumOf(data []byte) string { return fmt.Sprintf("%x", md5.Sum(data)) }
+
+// writePart writes what an earlier download of dst left.
+func writePart(t *testing.T, dst string, data []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(dst), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dst+".part", data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantError checks that err has all the parts, separated by "|", in its text.
+func wantError(t *testing.T, name string, err error, parts string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: no error, want one with %q", name, parts)
+		return
+	}
+	for _, part := range strings.Split(parts, "|") {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: got error %q, want %q in it", name, err, part)
+		}
+	}
+}
+
+func TestFetch(t *testing.T) {
 	data := make([]byte, 1<<20)
 	for i := range data {
 		data[i] = byte(i * i >> 8)
@@ -106,26 +135,26 @@ func TestDownload(t *testing.T) {
 			}
 			dst := filepath.Join(t.TempDir(), "cache", "f")
 			if tt.part != nil {
-				writeFolder(t, filepath.Dir(dst), []file{{"f.part", tt.part}})
+				writePart(t, dst, tt.part)
 			}
 			sum := tt.sum
 			if sum == "" {
 				sum = sumOf(data)
 			}
 			last := int64(-1)
-			err := download(context.Background(), Options{BaseURL: s.URL, Client: s.Client(), Progress: func(name string, done, total int64) {
+			err := Client{HTTP: s.Client(), Progress: func(name string, done, total int64) {
 				if name != "f" || total != int64(len(data)) {
 					t.Errorf("progress of %q, total %d, want f and %d", name, total, len(data))
 				}
 				last = done
-			}}, "f", sum, dst)
+			}}.Fetch(context.Background(), s.URL+"/f", sum, dst)
 			if got := strings.Join(s.requests, "|"); got != tt.requests {
 				t.Errorf("requests %q, want %q", got, tt.requests)
 			}
 			_, statErr := os.Stat(dst)
 			part, partErr := os.ReadFile(dst + ".part")
 			if tt.want != "" {
-				wantError(t, "download", err, tt.want)
+				wantError(t, "fetch", err, tt.want)
 				if !errors.Is(statErr, os.ErrNotExist) {
 					t.Errorf("after an error %s is there", dst)
 				}
@@ -150,23 +179,33 @@ func TestDownload(t *testing.T) {
 	}
 }
 
-// goroutinesSettle lets the test's own server and client end before goroutines are counted.
+// goroutinesSettle fails the test if more goroutines run at its end than now, when its own server and client have ended.
 func goroutinesSettle(t *testing.T) {
-	goroutines(t)
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		// A goroutine that has said its last word is still counted for a moment.
+		for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		if after := runtime.NumGoroutine(); after > before {
+			stack := make([]byte, 1<<16)
+			t.Errorf("%d goroutines, before the test %d:\n%s", after, before, stack[:runtime.Stack(stack, true)])
+		}
+	})
 	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
 }
 
 // A cancelled download keeps what came, and the next one goes on from there.
-func TestDownloadCancel(t *testing.T) {
+func TestFetchCancel(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	s := newServer(t, data)
 	dst := filepath.Join(t.TempDir(), "f")
 	ctx, cancel := context.WithCancel(context.Background())
-	err := download(ctx, Options{BaseURL: s.URL, Progress: func(name string, done, total int64) {
+	err := Client{Progress: func(name string, done, total int64) {
 		if done > 0 {
 			cancel()
 		}
-	}}, "f", sumOf(data), dst)
+	}}.Fetch(ctx, s.URL+"/f", sumOf(data), dst)
 	if err != context.Canceled {
 		t.Fatalf("got %v, want context.Canceled", err)
 	}
@@ -174,7 +213,7 @@ func TestDownloadCancel(t *testing.T) {
 	if err != nil || len(part) == 0 || !bytes.HasPrefix(data, part) {
 		t.Fatalf("%d bytes are kept (%v), want some of the file's first", len(part), err)
 	}
-	if err := download(context.Background(), Options{BaseURL: s.URL}, "f", sumOf(data), dst); err != nil {
+	if err := (Client{}).Fetch(context.Background(), s.URL+"/f", sumOf(data), dst); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := s.requests[len(s.requests)-1], fmt.Sprintf("/f bytes=%d-", len(part)); got != want {
@@ -183,7 +222,7 @@ func TestDownloadCancel(t *testing.T) {
 }
 
 // Servers that answer something else than was asked for.
-func TestDownloadOddServers(t *testing.T) {
+func TestFetchOddServers(t *testing.T) {
 	data := []byte("0123456789")
 	for _, tt := range []struct {
 		name   string
@@ -212,8 +251,9 @@ func TestDownloadOddServers(t *testing.T) {
 		{"endless", func(w http.ResponseWriter, ranged bool) { w.Header().Set("Content-Length", "2000000000") }, "a file of 2000000000 bytes, want at most"},
 	} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tt.answer(w, r.Header.Get("Range") != "") }))
-		dst := filepath.Join(writeFolder(t, t.TempDir(), []file{{"f.part", []byte("xyz")}}), "f")
-		err := download(context.Background(), Options{BaseURL: srv.URL}, "f", sumOf(data), dst)
+		dst := filepath.Join(t.TempDir(), "f")
+		writePart(t, dst, []byte("xyz"))
+		err := Client{}.Fetch(context.Background(), srv.URL+"/f", sumOf(data), dst)
 		srv.Close()
 		if tt.want != "" {
 			wantError(t, tt.name, err, tt.want)
@@ -226,7 +266,7 @@ func TestDownloadOddServers(t *testing.T) {
 	// No server at all.
 	srv := httptest.NewServer(nil)
 	srv.Close()
-	err := download(context.Background(), Options{BaseURL: srv.URL}, "f", sumOf(data), filepath.Join(t.TempDir(), "f"))
+	err := Client{}.Fetch(context.Background(), srv.URL+"/f", sumOf(data), filepath.Join(t.TempDir(), "f"))
 	wantError(t, "no server", err, "/f: |connection refused|download f by other means and name it as the data")
 }
 
@@ -247,40 +287,8 @@ func TestContentRange(t *testing.T) {
 	}
 }
 
-// Open downloads only what is not there and only if it may; what it fetched it reads.
-func TestOpenDownloads(t *testing.T) {
-	k := cifar10
-	files := k.makeFiles(3)
-	data := makeGzip(t, makeTar(t, k.folder, files))
-	k.md5 = sumOf(data)
-	s := newServer(t, data)
-	o := Options{CacheDir: filepath.Join(t.TempDir(), "new"), BaseURL: s.URL + "/mirror/", Client: s.Client()}
-	_, err := openCIFAR(context.Background(), &k, Config{}, o)
-	wantError(t, "not allowed", err, "no copy in |or allow its download from "+s.URL+"/mirror/cifar-10-binary.tar.gz")
-	o.Download = true
-	for range 2 {
-		d, err := openCIFAR(context.Background(), &k, Config{}, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		checkSet(t, &k, d, files)
-	}
-	if len(s.requests) != 1 || s.requests[0] != "/mirror/cifar-10-binary.tar.gz" {
-		t.Errorf("requests %q, want one", s.requests)
-	}
-	// A folder that the user names is never downloaded to.
-	if _, err := openCIFAR(context.Background(), &k, Config{Dir: t.TempDir()}, o); err == nil || len(s.requests) != 1 {
-		t.Errorf("an empty folder: error %v, %d requests, want an error and no request", err, len(s.requests)-1)
-	}
-	// The official checksum is what counts.
-	other := o
-	other.CacheDir = t.TempDir()
-	_, err = Open(context.Background(), Config{Name: CIFAR10}, other)
-	wantError(t, "not the official file", err, "datasets: cifar10: "+s.URL+"|md5 is "+k.md5+", the official file's is c32a1d4ab5d03f1284b67883e8d87530")
-}
-
 // A connection on which nothing comes is given up.
-func TestDownloadStalls(t *testing.T) {
+func TestFetchStalls(t *testing.T) {
 	release := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "some")

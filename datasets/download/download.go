@@ -1,4 +1,10 @@
-package datasets
+// Package download fetches files over HTTP: it goes on where an earlier download ended and keeps nothing that fails
+// its checksum.
+//
+//	o := datasets.Options{CacheDir: dir, Fetch: download.Client{}.Fetch}
+//
+// It is a package of its own so that what reads data sets, such as the program for devices, need not link HTTP and TLS.
+package download
 
 import (
 	"context"
@@ -9,15 +15,14 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
 
-const officialURL = "https://www.cs.toronto.edu/~kriz/"
-
-// partSuffix ends the name of a file whose download is not complete.
+// partSuffix ends the name of a file whose download is not complete. Package datasets knows it by that name.
 const partSuffix = ".part"
 
 const (
@@ -26,17 +31,21 @@ const (
 	downloadStalled = 60 * time.Second // fetch.patience
 )
 
-func baseURL(o Options) string {
-	if o.BaseURL == "" {
-		return officialURL
-	}
-	return strings.TrimSuffix(o.BaseURL, "/") + "/"
+// Client fetches files. The zero value is ready to use.
+type Client struct {
+	// HTTP is the HTTP client, nil = http.DefaultClient.
+	HTTP *http.Client
+	// Progress, if not nil, is called while a download runs, from the goroutine of Fetch: the last element of the URL, done
+	// bytes of total, -1 if the server does not say.
+	Progress func(name string, done, total int64)
 }
 
-// download fetches the file name to dst, by way of dst.part: what an earlier download left there is not fetched again. Only
-// a whole file with the checksum sum becomes dst. Two downloads of one file at the same time spoil each other, which
-// the checksum finds.
-func download(ctx context.Context, o Options, name, sum, dst string) error {
+// Fetch downloads the file at url to dst, whose folder it makes if there is none. It goes by way of dst.part: what an
+// earlier download left there is not fetched again. Only a whole file whose md5 is sum, in hex, becomes dst. Two downloads
+// to one dst at the same time spoil each other, which the checksum finds.
+//
+// Its errors name the URL and say what the user can do; the end of ctx is returned as it is, and keeps what has come.
+func (c Client) Fetch(ctx context.Context, url, sum, dst string) error {
 	if err := os.MkdirAll(filepath.Dir(dst), 0o777); err != nil {
 		return err
 	}
@@ -45,7 +54,7 @@ func download(ctx context.Context, o Options, name, sum, dst string) error {
 		return err
 	}
 	defer part.Close()
-	f := fetch{o: o, url: baseURL(o) + name, name: name, part: part, patience: downloadStalled}
+	f := fetch{client: c, url: url, name: path.Base(url), part: part, patience: downloadStalled}
 	for {
 		kept, err := f.size()
 		if err != nil {
@@ -66,7 +75,7 @@ func download(ctx context.Context, o Options, name, sum, dst string) error {
 		}
 		if kept == 0 {
 			return fmt.Errorf("%s: the downloaded file's md5 is %s, the official file's is %s: it was deleted; try again later, or download %s by other means and name it as the data",
-				f.url, got, sum, name)
+				f.url, got, sum, f.name)
 		}
 		// What an earlier download left belongs to another file than what came now: once more from the start.
 	}
@@ -81,7 +90,7 @@ func download(ctx context.Context, o Options, name, sum, dst string) error {
 
 // fetch is the download of one file.
 type fetch struct {
-	o         Options
+	client    Client
 	url, name string
 	part      *os.File
 	patience  time.Duration // without a byte, after which a connection is given up
@@ -147,7 +156,7 @@ func (f *fetch) connect(ctx context.Context, have int64) error {
 	if have > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
 	}
-	client := f.o.Client
+	client := f.client.HTTP
 	if client == nil {
 		client = http.DefaultClient
 	}
@@ -194,8 +203,8 @@ func (f *fetch) again(why error) error {
 // copy appends body to the file, which has done bytes, until total bytes are there; alive is called when some came.
 func (f *fetch) copy(body io.Reader, done, total int64, alive func()) error {
 	report := func() {
-		if f.o.Progress != nil {
-			f.o.Progress(f.name, done, total)
+		if f.client.Progress != nil {
+			f.client.Progress(f.name, done, total)
 		}
 	}
 	report()
@@ -258,7 +267,21 @@ func contentRange(h string) (from, total int64, ok bool) {
 
 // checksum returns the md5 of the file's bytes, in hex.
 func checksum(ctx context.Context, f *os.File) (string, error) {
-	sum := md5.New()
-	_, err := io.Copy(sum, contextReader{ctx, io.NewSectionReader(f, 0, maxDownload)})
-	return hex.EncodeToString(sum.Sum(nil)), err
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	h, buf := md5.New(), make([]byte, 1<<18)
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		n, err := f.Read(buf)
+		h.Write(buf[:n])
+		if err == io.EOF {
+			return hex.EncodeToString(h.Sum(nil)), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
 }
