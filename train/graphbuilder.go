@@ -206,7 +206,13 @@ func (b *graphBuilder) block(at blockAt) (*G.Node, error) {
 			in = append(in, s)
 		}
 	}
-	op := newBlock(b.m, newBinConv(b.m, geometry(n), n, true, false), b.batchNorm(norm), identity, separate)
+	conv := newBinConv(b.m, geometry(n), n, true, false)
+	if from, ok := x.Op().(*graphOp); ok && conv.g.Groups == 1 {
+		if before, ok := from.op.(*block); ok {
+			conv.take(before.signs)
+		}
+	}
+	op := newBlock(b.m, conv, b.batchNorm(norm), identity, separate)
 	return b.put(&b.nodes[at.end], op, in...)
 }
 

@@ -15,6 +15,7 @@ type binConv struct {
 	convGrad
 	q        quantizer
 	bits     []uint64 // [B, InWords]: the signs of x
+	given    bool     // bits and deviations come with x
 	filters  *kernel.SignFilters
 	size     []float32   // |w_k|
 	counts   [][]int32   // by worker
@@ -68,11 +69,27 @@ func (o *binConv) forwardChunk(worker, chunk int) {
 
 // count computes image i before alpha.
 func (o *binConv) count(worker, i int) {
-	x, bits, counts := o.m.rows(o.x, i, i+1), o.bits[i*o.g.InWords():(i+1)*o.g.InWords()], o.counts[worker]
-	o.q.measure(i, x)
-	kernel.PackSigns(bits, x, o.g.H*o.g.W*o.g.Groups, o.g.GroupC())
+	kernel.ScaleCounts(o.m.rows(o.plain, i, i+1), o.tally(worker, i), o.size)
+}
+
+// tally returns the counts of image i, the worker's until its next call.
+func (o *binConv) tally(worker, i int) []int32 {
+	bits, counts := o.packed(i), o.counts[worker]
+	if !o.given {
+		x := o.m.rows(o.x, i, i+1)
+		o.q.measure(i, x)
+		kernel.PackSigns(bits, x, o.g.H*o.g.W*o.g.Groups, o.g.GroupC())
+	}
 	o.filters.Convolve(counts, bits, o.padded[worker])
-	kernel.ScaleCounts(o.m.rows(o.plain, i, i+1), counts, o.size)
+	return counts
+}
+
+// packed returns the signs of image i.
+func (o *binConv) packed(i int) []uint64 { return o.bits[i*o.g.InWords() : (i+1)*o.g.InWords()] }
+
+// take lets the convolution use signs and deviations that the operation in front of it makes.
+func (o *binConv) take(s *signs) {
+	o.bits, o.q.mean, o.q.std, o.given = s.bits, s.q.mean, s.q.std, true
 }
 
 func (o *binConv) backward(dx [][]float32, dy []float32, in [][]float32, _ []float32) {
@@ -99,10 +116,16 @@ func (o *binConv) signGrad(worker, chunk, i int, dy, dx []float32) {
 	if o.hasAlpha {
 		o.sumAlpha(worker, chunk, dy, o.m.rows(o.plain, i, i+1))
 	}
-	signs := o.signs[worker]
-	kernel.UnpackSigns(signs, o.bits[i*o.g.InWords():(i+1)*o.g.InWords()], o.g.H*o.g.W*o.g.Groups, o.g.GroupC())
-	o.image(worker, chunk, dy, dx, signs)
+	o.products(worker, chunk, i, dy, dx)
 	if dx != nil {
 		o.q.backward(i, dx, o.m.rows(o.x, i, i+1))
 	}
+}
+
+// products adds image i to the chunk's gradient by the filters, and writes the gradient by its signs to dx unless that is
+// nil.
+func (o *binConv) products(worker, chunk, i int, dy, dx []float32) {
+	signs := o.signs[worker]
+	kernel.UnpackSigns(signs, o.packed(i), o.g.H*o.g.W*o.g.Groups, o.g.GroupC())
+	o.image(worker, chunk, dy, dx, signs)
 }

@@ -1,6 +1,8 @@
 package train
 
 import (
+	"math"
+
 	"github.com/bnntool/bnntool/internal/kernel"
 	"github.com/bnntool/bnntool/train/model"
 )
@@ -8,22 +10,28 @@ import (
 // block is hardtanh(batchnorm(tile(binconv(x))) + shortcut) as one operation, the shortcut optional: every layer of
 // ReCU's ResNet-20, and the inner ones of its ResNet-18 and VGG-small. It computes what binConv, batchNorm, add and
 // hardtanh compute one after the other, bit for bit, but image by image, so that what lies between them stays in cache
-// and is never stored for the whole batch: kept for the gradient are the signs of x, the convolution's result, and the
-// output. A shortcut that is x itself is no input of its own, so x has one consumer less and its gradient no sum.
+// and is never stored for the whole batch. Kept for the gradient are the signs of x, the counts, and one bit an element of
+// the output. A shortcut that is x itself is no input of its own, so x has one consumer less and its gradient no sum.
 //
-// Inputs: x [B,H,W,C], w (quantised), gamma, delta, with alpha also alpha, and with a separate shortcut s of the output's
-// shape. Alpha is batchNorm's; the convolution has none.
+// Inputs: x [B,H,W,C], w (quantised, ±1), gamma, delta, with alpha also alpha, and with a separate shortcut s of the
+// output's shape. Alpha is batchNorm's; the convolution has none.
 type block struct {
 	m        *machine
 	conv     *binConv
 	bn       *batchNorm
-	identity bool // the shortcut is x
-	separate bool // the shortcut is an input
+	pass     kernel.Block
+	identity bool     // the shortcut is x
+	separate bool     // the shortcut is an input
+	counts   []int16  // [B,OutLen]: the convolution's result
+	mask     []uint16 // [B,MaskWords]: where the hardtanh passes the gradient
+	signs    *signs   // of the output
 	y, s     []float32
 	dx, ds   []float32
 	dy       []float32
-	narrow   [][]float32 // by worker: one image's gradient by the convolution
-	wide     [][]float32 // by worker: one image's gradient behind the hardtanh
+	narrow   [][]float32         // by worker: one image's gradient by the counts
+	wide     [][]float32         // by worker: one image's gradient behind the hardtanh
+	images   []kernel.BlockImage // by worker: scratch
+	sums     []kernel.CountSums  // by worker: scratch
 	count    func(worker, chunk int)
 	apply    func(worker, chunk int)
 	reduce   func(worker, chunk int)
@@ -31,15 +39,23 @@ type block struct {
 }
 
 func newBlock(m *machine, conv *binConv, bn *batchNorm, identity, separate bool) *block {
-	conv.plain = make([]float32, m.capacity*conv.g.OutLen())
-	o := &block{m: m, conv: conv, bn: bn, identity: identity, separate: separate,
-		narrow: m.workers.perWorker(conv.g.OutLen()), wide: m.workers.perWorker(conv.g.OutLen() * bn.factor)}
+	g := conv.g
+	pass := kernel.Block{Pixels: g.OutH() * g.OutW(), N: g.K, Factor: bn.factor, Interleave: bn.interleave}
+	wide := g.OutLen() * bn.factor
+	o := &block{m: m, conv: conv, bn: bn, pass: pass, identity: identity, separate: separate,
+		counts: make([]int16, m.capacity*g.OutLen()), mask: make([]uint16, m.capacity*kernel.MaskWords(wide)),
+		signs:  newSigns(m, pass.Pixels, g.K*bn.factor),
+		narrow: m.workers.perWorker(g.OutLen()), wide: m.workers.perWorker(wide),
+		images: make([]kernel.BlockImage, m.workers.n), sums: make([]kernel.CountSums, m.workers.n)}
 	o.count, o.apply, o.reduce, o.spread = o.countChunk, o.applyChunk, o.reduceChunk, o.spreadChunk
 	return o
 }
 
-// convolved returns image i behind the convolution.
-func (o *block) convolved(i int) []float32 { return o.m.rows(o.conv.plain, i, i+1) }
+// convolved returns the counts of image i.
+func (o *block) convolved(i int) []int16 { return imagesOf(o.m, o.counts, i) }
+
+// passes returns the mask of image i.
+func (o *block) passes(i int) []uint16 { return imagesOf(o.m, o.mask, i) }
 
 // params returns batchNorm's of the inputs or their gradients.
 func (o *block) params(in [][]float32) [][]float32 {
@@ -65,28 +81,28 @@ func (o *block) forward(y []float32, in [][]float32) {
 
 func (o *block) countChunk(worker, chunk int) {
 	lo, hi := o.m.span(chunk)
-	sums := o.bn.momentSums(chunk)
+	sums, limit := o.bn.momentSums(chunk), o.conv.g.FilterLen()/o.conv.g.K
 	for i := lo; i < hi; i++ {
-		o.conv.count(worker, i)
-		kernel.Moments(sums, o.convolved(i))
+		kernel.CountMoments(o.convolved(i), o.conv.tally(worker, i), sums, limit, &o.sums[worker])
 	}
 }
 
-func (o *block) applyChunk(_, chunk int) {
+func (o *block) applyChunk(worker, chunk int) {
 	lo, hi := o.m.span(chunk)
+	im := &o.images[worker]
 	for i := lo; i < hi; i++ {
-		y := o.m.rows(o.y, i, i+1)
-		kernel.BatchNorm(y, o.convolved(i), o.bn.scale, o.bn.bias, o.bn.factor, o.bn.interleave)
+		*im = kernel.BlockImage{Counts: o.convolved(i), Y: o.m.rows(o.y, i, i+1), Mask: o.passes(i), Signs: o.signs.image(i)}
 		if o.s != nil {
-			kernel.Add(y, y, o.m.rows(o.s, i, i+1))
+			im.Shortcut = o.m.rows(o.s, i, i+1)
 		}
-		kernel.Hardtanh(y, y)
+		sum, squares := o.pass.Forward(im, o.bn.scale, o.bn.bias, &o.signs.q.room[i])
+		o.signs.q.keep(i, sum, squares, len(im.Y))
 	}
 }
 
-func (o *block) backward(dx [][]float32, dy []float32, in [][]float32, y []float32) {
+func (o *block) backward(dx [][]float32, dy []float32, in [][]float32, _ []float32) {
 	o.conv.start(dx, in)
-	o.dx, o.dy, o.y = dx[0], dy, y
+	o.dx, o.dy = dx[0], dy
 	if o.separate {
 		o.ds = dx[len(dx)-1]
 	}
@@ -96,34 +112,42 @@ func (o *block) backward(dx [][]float32, dy []float32, in [][]float32, y []float
 	o.conv.finish(dx)
 }
 
-func (o *block) reduceChunk(worker, chunk int) {
+func (o *block) reduceChunk(_, chunk int) {
 	lo, hi := o.m.span(chunk)
 	sums := o.bn.gradSums(chunk)
 	for i := lo; i < hi; i++ {
-		g := o.wide[worker]
-		kernel.HardtanhGrad(g, o.m.rows(o.dy, i, i+1), o.m.rows(o.y, i, i+1))
-		kernel.BatchNormSums(sums, g, o.convolved(i), o.bn.factor, o.bn.interleave)
+		o.pass.Reduce(sums, o.m.rows(o.dy, i, i+1), o.passes(i), o.convolved(i))
 	}
 }
 
 func (o *block) spreadChunk(worker, chunk int) {
 	o.conv.clearPartial(chunk)
 	lo, hi := o.m.span(chunk)
+	d := o.narrow[worker]
 	for i := lo; i < hi; i++ {
-		g, d := o.wide[worker], o.narrow[worker]
+		dy, mask := o.m.rows(o.dy, i, i+1), o.passes(i)
 		if o.ds != nil {
-			g = o.m.rows(o.ds, i, i+1)
+			kernel.MaskGrad(o.m.rows(o.ds, i, i+1), dy, mask)
 		}
-		kernel.HardtanhGrad(g, o.m.rows(o.dy, i, i+1), o.m.rows(o.y, i, i+1))
-		kernel.BatchNormGrad(d, g, o.convolved(i), o.bn.scale, o.bn.gradA, o.bn.gradB, o.bn.factor, o.bn.interleave)
-		var dx []float32
-		if o.dx != nil {
-			dx = o.m.rows(o.dx, i, i+1)
+		o.pass.Spread(d, dy, mask, o.convolved(i), o.bn.scale, o.bn.gradA, o.bn.gradB)
+		if o.dx == nil {
+			o.conv.products(worker, chunk, i, d, nil)
+			continue
 		}
-		o.conv.signGrad(worker, chunk, i, d, dx)
-		if o.identity && dx != nil {
-			kernel.Add(dx, dx, g)
+		dx, x := o.m.rows(o.dx, i, i+1), o.m.rows(o.conv.x, i, i+1)
+		o.conv.products(worker, chunk, i, d, dx)
+		if !o.identity {
+			o.conv.q.backward(i, dx, x)
+			continue
 		}
+		inv, slope, shift := o.conv.q.derive(i, dx, x)
+		if o.conv.q.scaled() {
+			kernel.CombineMasked(dx, x, inv, slope, shift, dy, mask)
+			continue
+		}
+		g := o.wide[worker]
+		kernel.MaskGrad(g, dy, mask)
+		kernel.Add(dx, dx, g)
 	}
 }
 
@@ -162,8 +186,9 @@ func blockFrom(i int, nodes []model.Node, consumers [][]int) (b blockAt, ok bool
 		}
 		return consumers[at][0]
 	}
-	if !nodes[i].Binary() {
-		return b, false
+	n := &nodes[i]
+	if !n.Binary() || n.WeightQuant != model.ReCUWeight || n.Kernel*n.Kernel*n.In[0].C/n.GroupCount() > math.MaxInt16 {
+		return b, false // the result is not of int16
 	}
 	b = blockAt{conv: i, shortcut: -1}
 	before := i

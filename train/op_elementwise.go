@@ -8,6 +8,12 @@ func (m *machine) rows(b []float32, lo, hi int) []float32 {
 	return b[lo*n : hi*n]
 }
 
+// imagesOf returns image i of a buffer that holds something for each image of a batch.
+func imagesOf[T any](m *machine, b []T, i int) []T {
+	n := len(b) / m.capacity
+	return b[i*n : (i+1)*n]
+}
+
 // add is y = a + b; both gradients are the gradient of y. It is also the sum of gradients at a fan-out.
 type add struct {
 	m       *machine

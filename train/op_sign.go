@@ -36,29 +36,58 @@ func (q *quantizer) measure(i int, x []float32) {
 		return
 	}
 	sum, squares := kernel.SumSquares(x, &q.room[i])
-	n := float64(len(x))
-	mean := sum / n
+	q.keep(i, sum, squares, len(x))
+}
+
+// keep takes over the sum of the n elements of image i and of their squares.
+func (q *quantizer) keep(i int, sum, squares float64, n int) {
+	mean := sum / float64(n)
 	variance := 0.0
 	if n > 1 {
-		variance = max(0, (squares-float64(sum*mean))/(n-1))
+		variance = max(0, (squares-float64(sum*mean))/float64(n-1))
 	}
 	q.mean[i], q.std[i] = mean, math.Sqrt(variance+1e-5)
 }
 
 // backward turns d, the gradient by the signs of image i, into the gradient by x, in place.
 func (q *quantizer) backward(i int, d, x []float32) {
+	inv, slope, shift := q.derive(i, d, x)
+	if q.scaled() {
+		kernel.Combine(d, x, inv, slope, shift)
+	}
+}
+
+// derive turns d, the gradient by the signs of image i, into the gradient by u, in place, and returns what turns that into
+// the gradient by x: inv·d + (slope·x + shift).
+func (q *quantizer) derive(i int, d, x []float32) (inv, slope, shift float64) {
 	if !q.scaled() {
 		kernel.SignGrad(d, x, 1, &q.room[i])
-		return
+		return 1, 0, 0
 	}
-	inv := 1 / q.std[i]
+	inv = 1 / q.std[i]
 	dot := kernel.SignGrad(d, x, inv, &q.room[i])
 	if len(x) < 2 {
 		dot = 0
 	}
 	// dx = (g - (x - mean)·Σ(g·x)/((n-1)·S²)) / S
-	slope := dot / (float64(max(1, len(x)-1)) * q.std[i] * q.std[i]) * inv
-	kernel.Combine(d, x, inv, -slope, q.mean[i]*slope)
+	down := dot / (float64(max(1, len(x)-1)) * q.std[i] * q.std[i]) * inv
+	return inv, -down, q.mean[i] * down
+}
+
+// signs are the packed signs of an operation's result, and the deviations of its images, for the convolutions behind it.
+type signs struct {
+	q    quantizer
+	bits []uint64 // [B,pixels,Words(C)]
+}
+
+func newSigns(m *machine, pixels, channels int) *signs {
+	return &signs{q: newQuantizer(model.ReCUInput, true, m.capacity), bits: make([]uint64, m.capacity*pixels*kernel.Words(channels))}
+}
+
+// image returns the signs of image i.
+func (s *signs) image(i int) []uint64 {
+	n := len(s.bits) / len(s.q.mean)
+	return s.bits[i*n : (i+1)*n]
 }
 
 func abs32(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ (1 << 31)) }

@@ -19,6 +19,10 @@ type tier struct {
 	flat           flatKernels
 	affine         []affineKernels // by channels of a vector, the most first
 	wide           []wideKernels   // by elements of a vector, the most first
+	blocks         []blockKernels  // for sources of 16, 8 and 4 channels
+	countMoments   func(dst *int16, sum, squares, counts *int32, pixels, step int)
+	maskGrad       func(dx, dy *float32, mask *uint16, steps int)
+	combineMasked  func(d, x, dy *float32, mask *uint16, steps int, p, q, r float64)
 	packSigns      func(dst *uint64, src *float32, words, vectors int)
 	unpackSigns    func(dst *float32, src *uint64, words, vectors int)
 	binConv        [2]binConvTile // the larger first; without run where the tier has none
@@ -91,6 +95,13 @@ type wideKernels struct {
 	sumSquares    func(sum, squares *float64, x *float32, steps int)
 	signGrad      func(sum *float64, d, x *float32, steps int, inv float64)
 	combine       func(d, x *float32, steps int, p, q, r float64)
+}
+
+// blockKernels are the passes of Block; a step is maskBits channels.
+type blockKernels struct {
+	forward func(y *float32, mask *uint16, signs *uint64, sum, squares *float64, counts *int16, s *float32, scale, bias *float64, pixels, steps, copies, signSkip int)
+	reduce  func(sum, products *float64, dy *float32, mask *uint16, counts *int16, pixels, dyStep, countStep int)
+	spread  func(dx, dy *float32, mask *uint16, counts *int16, scale, a, b *float64, pixels, steps, dyPixel, dxPixel, copyStep int)
 }
 
 // wideFor returns the active tier's kernels whose vectors divide n channels, nil if there are none.

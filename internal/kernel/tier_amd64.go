@@ -34,6 +34,12 @@ func avx2Tier() *tier {
 		flat:   flatKernels{avx2.Add, avx2.HardtanhGrad, avx2.Hardtanh, avx2.ScaleChannels, avx2.ScaleCounts},
 		affine: []affineKernels{{8, avx2.Affine, avx2.AffineCounts}},
 		wide:   []wideKernels{avx2Wide},
+		blocks: []blockKernels{
+			{avx2.BlockForward16, avx2.BlockReduce16, avx2.BlockSpread16},
+			{avx2.BlockForward8, avx2.BlockReduce8, avx2.BlockSpread8},
+			{avx2.BlockForward4, avx2.BlockReduce4, avx2.BlockSpread4},
+		},
+		countMoments: avx2.CountMoments, maskGrad: avx2.MaskGrad, combineMasked: avx2.CombineMasked,
 
 		packSigns: avx2.PackSigns, unpackSigns: avx2.UnpackSigns,
 	}
@@ -58,6 +64,12 @@ func avx512Tier() *tier {
 			{8, avx512.Moments, avx512.BatchNorm, avx512.BatchNormSums, avx512.BatchNormGrad, avx512.SumSquares, avx512.SignGrad, avx512.Combine},
 			avx2Wide, // four channels
 		},
+		blocks: []blockKernels{
+			{avx512.BlockForward16, avx512.BlockReduce16, avx512.BlockSpread16},
+			{avx512.BlockForward8, avx512.BlockReduce8, avx512.BlockSpread8},
+			{avx512.BlockForward4, avx512.BlockReduce4, avx2.BlockSpread4},
+		},
+		countMoments: avx2.CountMoments, maskGrad: avx512.MaskGrad, combineMasked: avx512.CombineMasked,
 		packSigns: avx512.PackSigns, unpackSigns: avx512.UnpackSigns,
 		binConv: [2]binConvTile{{8, avx512.BinConvTile8}, {1, avx512.BinConvTile1}},
 	}

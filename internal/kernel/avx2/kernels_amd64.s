@@ -1388,9 +1388,9 @@ step:
 	VMULPD     Y9, Y10, Y10
 	VCVTPD2PSY Y10, X9
 	VMOVUPS    X9, (AX)
-	VCVTPS2PD  (AX), Y9
-	VMULPD     Y8, Y9, Y9
-	VADDPD     Y9, Y3, Y3
+	VCVTPS2PD  X9, Y9
+	VMULPD     Y8, Y9, Y10
+	VADDPD     Y10, Y3, Y3
 	VCVTPS2PD  16(CX), Y8
 	VMULPD     Y8, Y0, Y9
 	VPAND      Y9, Y2, Y9
@@ -1401,9 +1401,9 @@ step:
 	VMULPD     Y9, Y10, Y10
 	VCVTPD2PSY Y10, X9
 	VMOVUPS    X9, 16(AX)
-	VCVTPS2PD  16(AX), Y9
-	VMULPD     Y8, Y9, Y9
-	VADDPD     Y9, Y4, Y4
+	VCVTPS2PD  X9, Y9
+	VMULPD     Y8, Y9, Y10
+	VADDPD     Y10, Y4, Y4
 	VCVTPS2PD  32(CX), Y8
 	VMULPD     Y8, Y0, Y9
 	VPAND      Y9, Y2, Y9
@@ -1414,9 +1414,9 @@ step:
 	VMULPD     Y9, Y10, Y10
 	VCVTPD2PSY Y10, X9
 	VMOVUPS    X9, 32(AX)
-	VCVTPS2PD  32(AX), Y9
-	VMULPD     Y8, Y9, Y9
-	VADDPD     Y9, Y5, Y5
+	VCVTPS2PD  X9, Y9
+	VMULPD     Y8, Y9, Y10
+	VADDPD     Y10, Y5, Y5
 	VCVTPS2PD  48(CX), Y8
 	VMULPD     Y8, Y0, Y9
 	VPAND      Y9, Y2, Y9
@@ -1427,9 +1427,9 @@ step:
 	VMULPD     Y9, Y10, Y10
 	VCVTPD2PSY Y10, X9
 	VMOVUPS    X9, 48(AX)
-	VCVTPS2PD  48(AX), Y9
-	VMULPD     Y8, Y9, Y9
-	VADDPD     Y9, Y6, Y6
+	VCVTPS2PD  X9, Y9
+	VMULPD     Y8, Y9, Y10
+	VADDPD     Y10, Y6, Y6
 	ADDQ       $0x40, CX
 	ADDQ       $0x40, AX
 	DECQ       DX
@@ -1488,6 +1488,1001 @@ step:
 	ADDQ       $0x40, AX
 	DECQ       DX
 	JNZ        step
+	VZEROUPPER
+	RET
+
+// func CountMoments(dst *int16, sum *int32, squares *int32, counts *int32, pixels int, step int)
+// Requires: AVX, AVX2
+TEXT ·CountMoments(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    counts+24(FP), CX
+	MOVQ    pixels+32(FP), DX
+	MOVQ    step+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    step+40(FP), SI
+	ADDQ    SI, SI
+	MOVQ    sum+8(FP), DI
+	MOVQ    squares+16(FP), R8
+	VMOVDQU (DI), Y0
+	VMOVDQU (R8), Y1
+
+pixel:
+	VMOVDQU      (CX), Y2
+	VPADDD       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y2, X3
+	VPACKSSDW    X3, X2, X3
+	VMOVDQU      X3, (AX)
+	VPMULLD      Y2, Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          pixel
+	VMOVDQU      Y0, (DI)
+	VMOVDQU      Y1, (R8)
+	VZEROUPPER
+	RET
+
+// func BlockForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// Requires: AVX, AVX2
+TEXT ·BlockForward16(SB), NOSPLIT, $0-104
+	MOVQ         y+0(FP), AX
+	MOVQ         mask+8(FP), CX
+	MOVQ         signs+16(FP), DX
+	MOVQ         counts+40(FP), BX
+	MOVQ         s+48(FP), SI
+	MOVQ         pixels+72(FP), DI
+	MOVQ         sum+24(FP), R8
+	VMOVUPD      (R8), Y0
+	VMOVUPD      32(R8), Y1
+	VMOVUPD      64(R8), Y2
+	VMOVUPD      96(R8), Y3
+	MOVQ         squares+32(FP), R8
+	VMOVUPD      (R8), Y4
+	VMOVUPD      32(R8), Y5
+	VMOVUPD      64(R8), Y6
+	VMOVUPD      96(R8), Y7
+	MOVL         $0x3f800000, R8
+	VMOVD        R8, X8
+	VPBROADCASTD X8, Y8
+	MOVL         $0xbf800000, R8
+	VMOVD        R8, X9
+	VPBROADCASTD X9, Y9
+
+pixel:
+	MOVQ scale+56(FP), R8
+	MOVQ bias+64(FP), R9
+	MOVQ copies+88(FP), R10
+
+copy:
+	MOVQ BX, R11
+	MOVQ steps+80(FP), R12
+
+step:
+	VPMOVSXWD   (R11), X10
+	VCVTDQ2PD   X10, Y10
+	VPMOVSXWD   8(R11), X11
+	VCVTDQ2PD   X11, Y11
+	VPMOVSXWD   16(R11), X12
+	VCVTDQ2PD   X12, Y12
+	VPMOVSXWD   24(R11), X13
+	VCVTDQ2PD   X13, Y13
+	VMULPD      (R8), Y10, Y10
+	VADDPD      (R9), Y10, Y10
+	VMULPD      32(R8), Y11, Y11
+	VADDPD      32(R9), Y11, Y11
+	VMULPD      64(R8), Y12, Y12
+	VADDPD      64(R9), Y12, Y12
+	VMULPD      96(R8), Y13, Y13
+	VADDPD      96(R9), Y13, Y13
+	VCVTPD2PSY  Y10, X14
+	VCVTPD2PSY  Y11, X10
+	VINSERTF128 $0x01, X10, Y14, Y10
+	VCVTPD2PSY  Y12, X14
+	VCVTPD2PSY  Y13, X11
+	VINSERTF128 $0x01, X11, Y14, Y11
+	TESTQ       SI, SI
+	JZ          plain
+	VADDPS      (SI), Y10, Y10
+	VADDPS      32(SI), Y11, Y11
+	ADDQ        $0x40, SI
+
+plain:
+	VMAXPS       Y10, Y9, Y10
+	VMINPS       Y10, Y8, Y10
+	VMOVUPS      Y10, (AX)
+	VMAXPS       Y11, Y9, Y11
+	VMINPS       Y11, Y8, Y11
+	VMOVUPS      Y11, 32(AX)
+	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y11, Y12
+	VMOVMSKPS    Y12, R13
+	SHLL         $0x08, R13
+	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y10, Y12
+	VMOVMSKPS    Y12, R14
+	ORL          R14, R13
+	MOVW         R13, (DX)
+	VCVTPS2PD    X10, Y12
+	VADDPD       Y12, Y0, Y0
+	VMULPD       Y12, Y12, Y12
+	VADDPD       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y10, X12
+	VCVTPS2PD    X12, Y12
+	VADDPD       Y12, Y1, Y1
+	VMULPD       Y12, Y12, Y12
+	VADDPD       Y12, Y5, Y5
+	VCVTPS2PD    X11, Y12
+	VADDPD       Y12, Y2, Y2
+	VMULPD       Y12, Y12, Y12
+	VADDPD       Y12, Y6, Y6
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X12, Y12
+	VADDPD       Y12, Y3, Y3
+	VMULPD       Y12, Y12, Y12
+	VADDPD       Y12, Y7, Y7
+	VANDPS       absOfStep<>+0(SB), Y10, Y10
+	VANDPS       absOfStep<>+0(SB), Y11, Y11
+	VCMPPS       $0x01, Y8, Y11, Y11
+	VMOVMSKPS    Y11, R13
+	SHLL         $0x08, R13
+	VCMPPS       $0x01, Y8, Y10, Y10
+	VMOVMSKPS    Y10, R14
+	ORL          R14, R13
+	MOVW         R13, (CX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R9
+	ADDQ         $0x02, CX
+	ADDQ         $0x02, DX
+	ADDQ         $0x20, R11
+	DECQ         R12
+	JNZ          step
+	DECQ         R10
+	JNZ          copy
+	MOVQ         steps+80(FP), R8
+	SHLQ         $0x05, R8
+	ADDQ         R8, BX
+	MOVQ         signSkip+96(FP), R8
+	ADDQ         R8, DX
+	DECQ         DI
+	JNZ          pixel
+	MOVQ         sum+24(FP), AX
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 32(AX)
+	VMOVUPD      Y2, 64(AX)
+	VMOVUPD      Y3, 96(AX)
+	MOVQ         squares+32(FP), AX
+	VMOVUPD      Y4, (AX)
+	VMOVUPD      Y5, 32(AX)
+	VMOVUPD      Y6, 64(AX)
+	VMOVUPD      Y7, 96(AX)
+	VZEROUPPER
+	RET
+
+DATA zeroOfStep<>+0(SB)/4, $0x00000000
+DATA zeroOfStep<>+4(SB)/4, $0x00000000
+DATA zeroOfStep<>+8(SB)/4, $0x00000000
+DATA zeroOfStep<>+12(SB)/4, $0x00000000
+DATA zeroOfStep<>+16(SB)/4, $0x00000000
+DATA zeroOfStep<>+20(SB)/4, $0x00000000
+DATA zeroOfStep<>+24(SB)/4, $0x00000000
+DATA zeroOfStep<>+28(SB)/4, $0x00000000
+DATA zeroOfStep<>+32(SB)/4, $0x00000000
+DATA zeroOfStep<>+36(SB)/4, $0x00000000
+DATA zeroOfStep<>+40(SB)/4, $0x00000000
+DATA zeroOfStep<>+44(SB)/4, $0x00000000
+DATA zeroOfStep<>+48(SB)/4, $0x00000000
+DATA zeroOfStep<>+52(SB)/4, $0x00000000
+DATA zeroOfStep<>+56(SB)/4, $0x00000000
+DATA zeroOfStep<>+60(SB)/4, $0x00000000
+GLOBL zeroOfStep<>(SB), RODATA|NOPTR, $64
+
+DATA absOfStep<>+0(SB)/4, $0x7fffffff
+DATA absOfStep<>+4(SB)/4, $0x7fffffff
+DATA absOfStep<>+8(SB)/4, $0x7fffffff
+DATA absOfStep<>+12(SB)/4, $0x7fffffff
+DATA absOfStep<>+16(SB)/4, $0x7fffffff
+DATA absOfStep<>+20(SB)/4, $0x7fffffff
+DATA absOfStep<>+24(SB)/4, $0x7fffffff
+DATA absOfStep<>+28(SB)/4, $0x7fffffff
+DATA absOfStep<>+32(SB)/4, $0x7fffffff
+DATA absOfStep<>+36(SB)/4, $0x7fffffff
+DATA absOfStep<>+40(SB)/4, $0x7fffffff
+DATA absOfStep<>+44(SB)/4, $0x7fffffff
+DATA absOfStep<>+48(SB)/4, $0x7fffffff
+DATA absOfStep<>+52(SB)/4, $0x7fffffff
+DATA absOfStep<>+56(SB)/4, $0x7fffffff
+DATA absOfStep<>+60(SB)/4, $0x7fffffff
+GLOBL absOfStep<>(SB), RODATA|NOPTR, $64
+
+// func BlockReduce16(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
+// Requires: AVX, AVX2
+TEXT ·BlockReduce16(SB), NOSPLIT, $0-64
+	MOVQ    dy+16(FP), AX
+	MOVQ    mask+24(FP), CX
+	MOVQ    counts+32(FP), DX
+	MOVQ    pixels+40(FP), BX
+	MOVQ    dyStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    dyStep+48(FP), DI
+	MOVQ    countStep+56(FP), R8
+	SHRQ    $0x03, DI
+	ADDQ    R8, R8
+	MOVQ    sum+0(FP), R9
+	MOVQ    products+8(FP), R10
+	VMOVUPD (R9), Y0
+	VMOVUPD (R10), Y4
+	VMOVUPD 32(R9), Y1
+	VMOVUPD 32(R10), Y5
+	VMOVUPD 64(R9), Y2
+	VMOVUPD 64(R10), Y6
+	VMOVUPD 96(R9), Y3
+	VMOVUPD 96(R10), Y7
+
+pixel:
+	VPBROADCASTW (CX), Y8
+	VPAND        bitOfStep<>+0(SB), Y8, Y9
+	VPCMPEQD     bitOfStep<>+0(SB), Y9, Y9
+	VANDPS       (AX), Y9, Y9
+	VPAND        bitOfStep<>+32(SB), Y8, Y8
+	VPCMPEQD     bitOfStep<>+32(SB), Y8, Y8
+	VANDPS       32(AX), Y8, Y8
+	VPMOVSXWD    (DX), X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXWD    8(DX), X11
+	VCVTDQ2PD    X11, Y11
+	VPMOVSXWD    16(DX), X12
+	VCVTDQ2PD    X12, Y12
+	VPMOVSXWD    24(DX), X13
+	VCVTDQ2PD    X13, Y13
+	VCVTPS2PD    X9, Y14
+	VADDPD       Y14, Y0, Y0
+	VMULPD       Y10, Y14, Y14
+	VADDPD       Y14, Y4, Y4
+	VEXTRACTF128 $0x01, Y9, X9
+	VCVTPS2PD    X9, Y9
+	VADDPD       Y9, Y1, Y1
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y9, Y5, Y5
+	VCVTPS2PD    X8, Y9
+	VADDPD       Y9, Y2, Y2
+	VMULPD       Y12, Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	VEXTRACTF128 $0x01, Y8, X8
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y3, Y3
+	VMULPD       Y13, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+	ADDQ         SI, AX
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         BX
+	JNZ          pixel
+	VMOVUPD      Y0, (R9)
+	VMOVUPD      Y4, (R10)
+	VMOVUPD      Y1, 32(R9)
+	VMOVUPD      Y5, 32(R10)
+	VMOVUPD      Y2, 64(R9)
+	VMOVUPD      Y6, 64(R10)
+	VMOVUPD      Y3, 96(R9)
+	VMOVUPD      Y7, 96(R10)
+	VZEROUPPER
+	RET
+
+DATA bitOfStep<>+0(SB)/4, $0x00000001
+DATA bitOfStep<>+4(SB)/4, $0x00000002
+DATA bitOfStep<>+8(SB)/4, $0x00000004
+DATA bitOfStep<>+12(SB)/4, $0x00000008
+DATA bitOfStep<>+16(SB)/4, $0x00000010
+DATA bitOfStep<>+20(SB)/4, $0x00000020
+DATA bitOfStep<>+24(SB)/4, $0x00000040
+DATA bitOfStep<>+28(SB)/4, $0x00000080
+DATA bitOfStep<>+32(SB)/4, $0x00000100
+DATA bitOfStep<>+36(SB)/4, $0x00000200
+DATA bitOfStep<>+40(SB)/4, $0x00000400
+DATA bitOfStep<>+44(SB)/4, $0x00000800
+DATA bitOfStep<>+48(SB)/4, $0x00001000
+DATA bitOfStep<>+52(SB)/4, $0x00002000
+DATA bitOfStep<>+56(SB)/4, $0x00004000
+DATA bitOfStep<>+60(SB)/4, $0x00008000
+GLOBL bitOfStep<>(SB), RODATA|NOPTR, $64
+
+// func BlockSpread16(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+// Requires: AVX, AVX2
+TEXT ·BlockSpread16(SB), NOSPLIT, $0-96
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ mask+16(FP), DX
+	MOVQ counts+24(FP), BX
+	MOVQ pixels+56(FP), SI
+
+pixel:
+	VPMOVSXWD (BX), X0
+	VCVTDQ2PD X0, Y0
+	VPMOVSXWD 8(BX), X1
+	VCVTDQ2PD X1, Y1
+	VPMOVSXWD 16(BX), X2
+	VCVTDQ2PD X2, Y2
+	VPMOVSXWD 24(BX), X3
+	VCVTDQ2PD X3, Y3
+	MOVQ      a+40(FP), DI
+	MOVQ      b+48(FP), R8
+	VMULPD    (R8), Y0, Y0
+	VADDPD    (DI), Y0, Y0
+	VMULPD    32(R8), Y1, Y1
+	VADDPD    32(DI), Y1, Y1
+	VMULPD    64(R8), Y2, Y2
+	VADDPD    64(DI), Y2, Y2
+	VMULPD    96(R8), Y3, Y3
+	VADDPD    96(DI), Y3, Y3
+	MOVQ      CX, DI
+	MOVQ      DX, R8
+	MOVQ      scale+32(FP), R9
+	MOVQ      steps+64(FP), R10
+	MOVQ      copyStep+88(FP), R11
+
+step:
+	VPBROADCASTW (R8), Y4
+	VPAND        bitOfStep<>+0(SB), Y4, Y5
+	VPCMPEQD     bitOfStep<>+0(SB), Y5, Y5
+	VANDPS       (DI), Y5, Y5
+	VPAND        bitOfStep<>+32(SB), Y4, Y4
+	VPCMPEQD     bitOfStep<>+32(SB), Y4, Y4
+	VANDPS       32(DI), Y4, Y4
+	VCVTPS2PD    X5, Y7
+	VMULPD       (R9), Y7, Y7
+	VADDPD       Y7, Y0, Y0
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VMULPD       32(R9), Y5, Y5
+	VADDPD       Y5, Y1, Y1
+	VCVTPS2PD    X4, Y5
+	VMULPD       64(R9), Y5, Y5
+	VADDPD       Y5, Y2, Y2
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VMULPD       96(R9), Y4, Y4
+	VADDPD       Y4, Y3, Y3
+	LEAQ         (DI)(R11*4), DI
+	LEAQ         (R9)(R11*8), R9
+	MOVQ         R11, R12
+	SHRQ         $0x03, R12
+	ADDQ         R12, R8
+	DECQ         R10
+	JNZ          step
+	VCVTPD2PSY   Y0, X6
+	VCVTPD2PSY   Y1, X0
+	VINSERTF128  $0x01, X0, Y6, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTPD2PSY   Y2, X6
+	VCVTPD2PSY   Y3, X0
+	VINSERTF128  $0x01, X0, Y6, Y0
+	VMOVUPS      Y0, 32(AX)
+	MOVQ         dxPixel+80(FP), DI
+	LEAQ         (AX)(DI*4), AX
+	LEAQ         (BX)(DI*2), BX
+	MOVQ         dyPixel+72(FP), DI
+	LEAQ         (CX)(DI*4), CX
+	SHRQ         $0x03, DI
+	ADDQ         DI, DX
+	DECQ         SI
+	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func BlockForward8(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// Requires: AVX, AVX2
+TEXT ·BlockForward8(SB), NOSPLIT, $0-104
+	MOVQ         y+0(FP), AX
+	MOVQ         mask+8(FP), CX
+	MOVQ         signs+16(FP), DX
+	MOVQ         counts+40(FP), BX
+	MOVQ         s+48(FP), SI
+	MOVQ         pixels+72(FP), DI
+	MOVQ         sum+24(FP), R8
+	VMOVUPD      (R8), Y0
+	VMOVUPD      32(R8), Y1
+	VMOVUPD      64(R8), Y2
+	VMOVUPD      96(R8), Y3
+	MOVQ         squares+32(FP), R8
+	VMOVUPD      (R8), Y4
+	VMOVUPD      32(R8), Y5
+	VMOVUPD      64(R8), Y6
+	VMOVUPD      96(R8), Y7
+	MOVL         $0x3f800000, R8
+	VMOVD        R8, X8
+	VPBROADCASTD X8, Y8
+	MOVL         $0xbf800000, R8
+	VMOVD        R8, X9
+	VPBROADCASTD X9, Y9
+
+pixel:
+	MOVQ scale+56(FP), R8
+	MOVQ bias+64(FP), R9
+	MOVQ copies+88(FP), R10
+
+copy:
+	MOVQ BX, R11
+	MOVQ steps+80(FP), R12
+
+step:
+	VPMOVSXWD   (R11), X10
+	VCVTDQ2PD   X10, Y10
+	VPMOVSXWD   8(R11), X11
+	VCVTDQ2PD   X11, Y11
+	VMULPD      (R8), Y10, Y12
+	VADDPD      (R9), Y12, Y12
+	VMULPD      64(R8), Y10, Y10
+	VADDPD      64(R9), Y10, Y10
+	VMULPD      32(R8), Y11, Y14
+	VADDPD      32(R9), Y14, Y14
+	VMULPD      96(R8), Y11, Y11
+	VADDPD      96(R9), Y11, Y11
+	VCVTPD2PSY  Y12, X13
+	VCVTPD2PSY  Y14, X12
+	VINSERTF128 $0x01, X12, Y13, Y12
+	VCVTPD2PSY  Y10, X13
+	VCVTPD2PSY  Y11, X10
+	VINSERTF128 $0x01, X10, Y13, Y10
+	TESTQ       SI, SI
+	JZ          plain
+	VADDPS      (SI), Y12, Y12
+	VADDPS      32(SI), Y10, Y10
+	ADDQ        $0x40, SI
+
+plain:
+	VMAXPS       Y12, Y9, Y12
+	VMINPS       Y12, Y8, Y12
+	VMOVUPS      Y12, (AX)
+	VMAXPS       Y10, Y9, Y10
+	VMINPS       Y10, Y8, Y10
+	VMOVUPS      Y10, 32(AX)
+	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y10, Y11
+	VMOVMSKPS    Y11, R13
+	SHLL         $0x08, R13
+	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y12, Y11
+	VMOVMSKPS    Y11, R14
+	ORL          R14, R13
+	MOVW         R13, (DX)
+	VCVTPS2PD    X12, Y11
+	VADDPD       Y11, Y0, Y0
+	VMULPD       Y11, Y11, Y11
+	VADDPD       Y11, Y4, Y4
+	VEXTRACTF128 $0x01, Y12, X11
+	VCVTPS2PD    X11, Y11
+	VADDPD       Y11, Y1, Y1
+	VMULPD       Y11, Y11, Y11
+	VADDPD       Y11, Y5, Y5
+	VCVTPS2PD    X10, Y11
+	VADDPD       Y11, Y2, Y2
+	VMULPD       Y11, Y11, Y11
+	VADDPD       Y11, Y6, Y6
+	VEXTRACTF128 $0x01, Y10, X11
+	VCVTPS2PD    X11, Y11
+	VADDPD       Y11, Y3, Y3
+	VMULPD       Y11, Y11, Y11
+	VADDPD       Y11, Y7, Y7
+	VANDPS       absOfStep<>+0(SB), Y12, Y12
+	VANDPS       absOfStep<>+0(SB), Y10, Y10
+	VCMPPS       $0x01, Y8, Y10, Y10
+	VMOVMSKPS    Y10, R13
+	SHLL         $0x08, R13
+	VCMPPS       $0x01, Y8, Y12, Y10
+	VMOVMSKPS    Y10, R14
+	ORL          R14, R13
+	MOVW         R13, (CX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R9
+	ADDQ         $0x02, CX
+	ADDQ         $0x02, DX
+	DECQ         R12
+	JNZ          step
+	DECQ         R10
+	JNZ          copy
+	ADDQ         $0x10, BX
+	MOVQ         signSkip+96(FP), R8
+	ADDQ         R8, DX
+	DECQ         DI
+	JNZ          pixel
+	MOVQ         sum+24(FP), AX
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 32(AX)
+	VMOVUPD      Y2, 64(AX)
+	VMOVUPD      Y3, 96(AX)
+	MOVQ         squares+32(FP), AX
+	VMOVUPD      Y4, (AX)
+	VMOVUPD      Y5, 32(AX)
+	VMOVUPD      Y6, 64(AX)
+	VMOVUPD      Y7, 96(AX)
+	VZEROUPPER
+	RET
+
+// func BlockReduce8(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
+// Requires: AVX, AVX2
+TEXT ·BlockReduce8(SB), NOSPLIT, $0-64
+	MOVQ    dy+16(FP), AX
+	MOVQ    mask+24(FP), CX
+	MOVQ    counts+32(FP), DX
+	MOVQ    pixels+40(FP), BX
+	MOVQ    dyStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    dyStep+48(FP), DI
+	MOVQ    countStep+56(FP), R8
+	SHRQ    $0x03, DI
+	ADDQ    R8, R8
+	MOVQ    sum+0(FP), R9
+	MOVQ    products+8(FP), R10
+	VMOVUPD (R9), Y0
+	VMOVUPD (R10), Y4
+	VMOVUPD 32(R9), Y1
+	VMOVUPD 32(R10), Y5
+	VMOVUPD 64(R9), Y2
+	VMOVUPD 64(R10), Y6
+	VMOVUPD 96(R9), Y3
+	VMOVUPD 96(R10), Y7
+
+pixel:
+	VPBROADCASTW (CX), Y8
+	VPAND        bitOfStep<>+0(SB), Y8, Y9
+	VPCMPEQD     bitOfStep<>+0(SB), Y9, Y9
+	VANDPS       (AX), Y9, Y9
+	VPAND        bitOfStep<>+32(SB), Y8, Y8
+	VPCMPEQD     bitOfStep<>+32(SB), Y8, Y8
+	VANDPS       32(AX), Y8, Y8
+	VPMOVSXWD    (DX), X10
+	VCVTDQ2PD    X10, Y10
+	VPMOVSXWD    8(DX), X11
+	VCVTDQ2PD    X11, Y11
+	VCVTPS2PD    X9, Y12
+	VADDPD       Y12, Y0, Y0
+	VMULPD       Y10, Y12, Y12
+	VADDPD       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y9, X9
+	VCVTPS2PD    X9, Y9
+	VADDPD       Y9, Y1, Y1
+	VMULPD       Y11, Y9, Y9
+	VADDPD       Y9, Y5, Y5
+	VCVTPS2PD    X8, Y9
+	VADDPD       Y9, Y2, Y2
+	VMULPD       Y10, Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	VEXTRACTF128 $0x01, Y8, X8
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y3, Y3
+	VMULPD       Y11, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+	ADDQ         SI, AX
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         BX
+	JNZ          pixel
+	VMOVUPD      Y0, (R9)
+	VMOVUPD      Y4, (R10)
+	VMOVUPD      Y1, 32(R9)
+	VMOVUPD      Y5, 32(R10)
+	VMOVUPD      Y2, 64(R9)
+	VMOVUPD      Y6, 64(R10)
+	VMOVUPD      Y3, 96(R9)
+	VMOVUPD      Y7, 96(R10)
+	VZEROUPPER
+	RET
+
+// func BlockSpread8(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+// Requires: AVX, AVX2
+TEXT ·BlockSpread8(SB), NOSPLIT, $0-96
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ mask+16(FP), DX
+	MOVQ counts+24(FP), BX
+	MOVQ pixels+56(FP), SI
+
+pixel:
+	VPMOVSXWD (BX), X0
+	VCVTDQ2PD X0, Y0
+	VPMOVSXWD 8(BX), X1
+	VCVTDQ2PD X1, Y1
+	MOVQ      a+40(FP), DI
+	MOVQ      b+48(FP), R8
+	VMULPD    (R8), Y0, Y0
+	VADDPD    (DI), Y0, Y0
+	VMULPD    32(R8), Y1, Y1
+	VADDPD    32(DI), Y1, Y1
+	MOVQ      CX, DI
+	MOVQ      DX, R8
+	MOVQ      scale+32(FP), R9
+	MOVQ      steps+64(FP), R10
+	MOVQ      copyStep+88(FP), R11
+
+step:
+	VPBROADCASTW (R8), Y2
+	VPAND        bitOfStep<>+0(SB), Y2, Y3
+	VPCMPEQD     bitOfStep<>+0(SB), Y3, Y3
+	VANDPS       (DI), Y3, Y3
+	VPAND        bitOfStep<>+32(SB), Y2, Y2
+	VPCMPEQD     bitOfStep<>+32(SB), Y2, Y2
+	VANDPS       32(DI), Y2, Y2
+	VCVTPS2PD    X3, Y5
+	VMULPD       (R9), Y5, Y5
+	VADDPD       Y5, Y0, Y0
+	VEXTRACTF128 $0x01, Y3, X3
+	VCVTPS2PD    X3, Y3
+	VMULPD       32(R9), Y3, Y3
+	VADDPD       Y3, Y1, Y1
+	VCVTPS2PD    X2, Y3
+	VMULPD       64(R9), Y3, Y3
+	VADDPD       Y3, Y0, Y0
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VMULPD       96(R9), Y2, Y2
+	VADDPD       Y2, Y1, Y1
+	LEAQ         (DI)(R11*4), DI
+	LEAQ         (R9)(R11*8), R9
+	MOVQ         R11, R12
+	SHRQ         $0x03, R12
+	ADDQ         R12, R8
+	DECQ         R10
+	JNZ          step
+	VCVTPD2PSY   Y0, X4
+	VCVTPD2PSY   Y1, X0
+	VINSERTF128  $0x01, X0, Y4, Y0
+	VMOVUPS      Y0, (AX)
+	MOVQ         dxPixel+80(FP), DI
+	LEAQ         (AX)(DI*4), AX
+	LEAQ         (BX)(DI*2), BX
+	MOVQ         dyPixel+72(FP), DI
+	LEAQ         (CX)(DI*4), CX
+	SHRQ         $0x03, DI
+	ADDQ         DI, DX
+	DECQ         SI
+	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func BlockForward4(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// Requires: AVX, AVX2
+TEXT ·BlockForward4(SB), NOSPLIT, $0-104
+	MOVQ         y+0(FP), AX
+	MOVQ         mask+8(FP), CX
+	MOVQ         signs+16(FP), DX
+	MOVQ         counts+40(FP), BX
+	MOVQ         s+48(FP), SI
+	MOVQ         pixels+72(FP), DI
+	MOVQ         sum+24(FP), R8
+	VMOVUPD      (R8), Y0
+	VMOVUPD      32(R8), Y1
+	VMOVUPD      64(R8), Y2
+	VMOVUPD      96(R8), Y3
+	MOVQ         squares+32(FP), R8
+	VMOVUPD      (R8), Y4
+	VMOVUPD      32(R8), Y5
+	VMOVUPD      64(R8), Y6
+	VMOVUPD      96(R8), Y7
+	MOVL         $0x3f800000, R8
+	VMOVD        R8, X8
+	VPBROADCASTD X8, Y8
+	MOVL         $0xbf800000, R8
+	VMOVD        R8, X9
+	VPBROADCASTD X9, Y9
+
+pixel:
+	MOVQ scale+56(FP), R8
+	MOVQ bias+64(FP), R9
+	MOVQ copies+88(FP), R10
+
+copy:
+	MOVQ BX, R11
+	MOVQ steps+80(FP), R12
+
+step:
+	VPMOVSXWD   (R11), X10
+	VCVTDQ2PD   X10, Y10
+	VMULPD      (R8), Y10, Y11
+	VADDPD      (R9), Y11, Y11
+	VMULPD      32(R8), Y10, Y12
+	VADDPD      32(R9), Y12, Y12
+	VMULPD      64(R8), Y10, Y13
+	VADDPD      64(R9), Y13, Y13
+	VMULPD      96(R8), Y10, Y10
+	VADDPD      96(R9), Y10, Y10
+	VCVTPD2PSY  Y11, X14
+	VCVTPD2PSY  Y12, X11
+	VINSERTF128 $0x01, X11, Y14, Y11
+	VCVTPD2PSY  Y13, X14
+	VCVTPD2PSY  Y10, X10
+	VINSERTF128 $0x01, X10, Y14, Y10
+	TESTQ       SI, SI
+	JZ          plain
+	VADDPS      (SI), Y11, Y11
+	VADDPS      32(SI), Y10, Y10
+	ADDQ        $0x40, SI
+
+plain:
+	VMAXPS       Y11, Y9, Y11
+	VMINPS       Y11, Y8, Y11
+	VMOVUPS      Y11, (AX)
+	VMAXPS       Y10, Y9, Y10
+	VMINPS       Y10, Y8, Y10
+	VMOVUPS      Y10, 32(AX)
+	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y10, Y12
+	VMOVMSKPS    Y12, R13
+	SHLL         $0x08, R13
+	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y11, Y12
+	VMOVMSKPS    Y12, R14
+	ORL          R14, R13
+	MOVW         R13, (DX)
+	VCVTPS2PD    X11, Y12
+	VADDPD       Y12, Y0, Y0
+	VMULPD       Y12, Y12, Y12
+	VADDPD       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X12, Y12
+	VADDPD       Y12, Y1, Y1
+	VMULPD       Y12, Y12, Y12
+	VADDPD       Y12, Y5, Y5
+	VCVTPS2PD    X10, Y12
+	VADDPD       Y12, Y2, Y2
+	VMULPD       Y12, Y12, Y12
+	VADDPD       Y12, Y6, Y6
+	VEXTRACTF128 $0x01, Y10, X12
+	VCVTPS2PD    X12, Y12
+	VADDPD       Y12, Y3, Y3
+	VMULPD       Y12, Y12, Y12
+	VADDPD       Y12, Y7, Y7
+	VANDPS       absOfStep<>+0(SB), Y11, Y11
+	VANDPS       absOfStep<>+0(SB), Y10, Y10
+	VCMPPS       $0x01, Y8, Y10, Y10
+	VMOVMSKPS    Y10, R13
+	SHLL         $0x08, R13
+	VCMPPS       $0x01, Y8, Y11, Y10
+	VMOVMSKPS    Y10, R14
+	ORL          R14, R13
+	MOVW         R13, (CX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R9
+	ADDQ         $0x02, CX
+	ADDQ         $0x02, DX
+	DECQ         R12
+	JNZ          step
+	DECQ         R10
+	JNZ          copy
+	ADDQ         $0x08, BX
+	MOVQ         signSkip+96(FP), R8
+	ADDQ         R8, DX
+	DECQ         DI
+	JNZ          pixel
+	MOVQ         sum+24(FP), AX
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 32(AX)
+	VMOVUPD      Y2, 64(AX)
+	VMOVUPD      Y3, 96(AX)
+	MOVQ         squares+32(FP), AX
+	VMOVUPD      Y4, (AX)
+	VMOVUPD      Y5, 32(AX)
+	VMOVUPD      Y6, 64(AX)
+	VMOVUPD      Y7, 96(AX)
+	VZEROUPPER
+	RET
+
+// func BlockReduce4(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
+// Requires: AVX, AVX2
+TEXT ·BlockReduce4(SB), NOSPLIT, $0-64
+	MOVQ    dy+16(FP), AX
+	MOVQ    mask+24(FP), CX
+	MOVQ    counts+32(FP), DX
+	MOVQ    pixels+40(FP), BX
+	MOVQ    dyStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    dyStep+48(FP), DI
+	MOVQ    countStep+56(FP), R8
+	SHRQ    $0x03, DI
+	ADDQ    R8, R8
+	MOVQ    sum+0(FP), R9
+	MOVQ    products+8(FP), R10
+	VMOVUPD (R9), Y0
+	VMOVUPD (R10), Y4
+	VMOVUPD 32(R9), Y1
+	VMOVUPD 32(R10), Y5
+	VMOVUPD 64(R9), Y2
+	VMOVUPD 64(R10), Y6
+	VMOVUPD 96(R9), Y3
+	VMOVUPD 96(R10), Y7
+
+pixel:
+	VPBROADCASTW (CX), Y8
+	VPAND        bitOfStep<>+0(SB), Y8, Y9
+	VPCMPEQD     bitOfStep<>+0(SB), Y9, Y9
+	VANDPS       (AX), Y9, Y9
+	VPAND        bitOfStep<>+32(SB), Y8, Y8
+	VPCMPEQD     bitOfStep<>+32(SB), Y8, Y8
+	VANDPS       32(AX), Y8, Y8
+	VPMOVSXWD    (DX), X10
+	VCVTDQ2PD    X10, Y10
+	VCVTPS2PD    X9, Y11
+	VADDPD       Y11, Y0, Y0
+	VMULPD       Y10, Y11, Y11
+	VADDPD       Y11, Y4, Y4
+	VEXTRACTF128 $0x01, Y9, X9
+	VCVTPS2PD    X9, Y9
+	VADDPD       Y9, Y1, Y1
+	VMULPD       Y10, Y9, Y9
+	VADDPD       Y9, Y5, Y5
+	VCVTPS2PD    X8, Y9
+	VADDPD       Y9, Y2, Y2
+	VMULPD       Y10, Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	VEXTRACTF128 $0x01, Y8, X8
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y3, Y3
+	VMULPD       Y10, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+	ADDQ         SI, AX
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         BX
+	JNZ          pixel
+	VMOVUPD      Y0, (R9)
+	VMOVUPD      Y4, (R10)
+	VMOVUPD      Y1, 32(R9)
+	VMOVUPD      Y5, 32(R10)
+	VMOVUPD      Y2, 64(R9)
+	VMOVUPD      Y6, 64(R10)
+	VMOVUPD      Y3, 96(R9)
+	VMOVUPD      Y7, 96(R10)
+	VZEROUPPER
+	RET
+
+// func BlockSpread4(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+// Requires: AVX, AVX2
+TEXT ·BlockSpread4(SB), NOSPLIT, $0-96
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ mask+16(FP), DX
+	MOVQ counts+24(FP), BX
+	MOVQ pixels+56(FP), SI
+
+pixel:
+	VPMOVSXWD (BX), X0
+	VCVTDQ2PD X0, Y0
+	MOVQ      a+40(FP), DI
+	MOVQ      b+48(FP), R8
+	VMULPD    (R8), Y0, Y0
+	VADDPD    (DI), Y0, Y0
+	MOVQ      CX, DI
+	MOVQ      DX, R8
+	MOVQ      scale+32(FP), R9
+	MOVQ      steps+64(FP), R10
+	MOVQ      copyStep+88(FP), R11
+
+step:
+	VPBROADCASTW (R8), Y1
+	VPAND        bitOfStep<>+0(SB), Y1, Y2
+	VPCMPEQD     bitOfStep<>+0(SB), Y2, Y2
+	VANDPS       (DI), Y2, Y2
+	VPAND        bitOfStep<>+32(SB), Y1, Y1
+	VPCMPEQD     bitOfStep<>+32(SB), Y1, Y1
+	VANDPS       32(DI), Y1, Y1
+	VCVTPS2PD    X2, Y3
+	VMULPD       (R9), Y3, Y3
+	VADDPD       Y3, Y0, Y0
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VMULPD       32(R9), Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VCVTPS2PD    X1, Y2
+	VMULPD       64(R9), Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y1, X1
+	VCVTPS2PD    X1, Y1
+	VMULPD       96(R9), Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	LEAQ         (DI)(R11*4), DI
+	LEAQ         (R9)(R11*8), R9
+	MOVQ         R11, R12
+	SHRQ         $0x03, R12
+	ADDQ         R12, R8
+	DECQ         R10
+	JNZ          step
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, (AX)
+	MOVQ         dxPixel+80(FP), DI
+	LEAQ         (AX)(DI*4), AX
+	LEAQ         (BX)(DI*2), BX
+	MOVQ         dyPixel+72(FP), DI
+	LEAQ         (CX)(DI*4), CX
+	SHRQ         $0x03, DI
+	ADDQ         DI, DX
+	DECQ         SI
+	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func MaskGrad(dx *float32, dy *float32, mask *uint16, steps int)
+// Requires: AVX, AVX2
+TEXT ·MaskGrad(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ mask+16(FP), DX
+	MOVQ steps+24(FP), BX
+
+step:
+	VPBROADCASTW (DX), Y0
+	VPAND        bitOfStep<>+0(SB), Y0, Y1
+	VPCMPEQD     bitOfStep<>+0(SB), Y1, Y1
+	VANDPS       (CX), Y1, Y1
+	VPAND        bitOfStep<>+32(SB), Y0, Y0
+	VPCMPEQD     bitOfStep<>+32(SB), Y0, Y0
+	VANDPS       32(CX), Y0, Y0
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y0, 32(AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x02, DX
+	DECQ         BX
+	JNZ          step
+	VZEROUPPER
+	RET
+
+// func CombineMasked(d *float32, x *float32, dy *float32, mask *uint16, steps int, p float64, q float64, r float64)
+// Requires: AVX, AVX2
+TEXT ·CombineMasked(SB), NOSPLIT, $0-64
+	MOVQ         d+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         mask+24(FP), BX
+	MOVQ         steps+32(FP), SI
+	VBROADCASTSD p+40(FP), Y0
+	VBROADCASTSD q+48(FP), Y1
+	VBROADCASTSD r+56(FP), Y2
+
+step:
+	VPBROADCASTW (BX), Y3
+	VPAND        bitOfStep<>+0(SB), Y3, Y4
+	VPCMPEQD     bitOfStep<>+0(SB), Y4, Y4
+	VANDPS       (DX), Y4, Y4
+	VPAND        bitOfStep<>+32(SB), Y3, Y3
+	VPCMPEQD     bitOfStep<>+32(SB), Y3, Y3
+	VANDPS       32(DX), Y3, Y3
+	VCVTPS2PD    (CX), Y6
+	VMULPD       Y6, Y1, Y6
+	VADDPD       Y6, Y2, Y6
+	VCVTPS2PD    (AX), Y7
+	VMULPD       Y7, Y0, Y7
+	VADDPD       Y7, Y6, Y6
+	VCVTPS2PD    16(CX), Y7
+	VMULPD       Y7, Y1, Y7
+	VADDPD       Y7, Y2, Y7
+	VCVTPS2PD    16(AX), Y8
+	VMULPD       Y8, Y0, Y8
+	VADDPD       Y8, Y7, Y7
+	VCVTPD2PSY   Y6, X5
+	VCVTPD2PSY   Y7, X6
+	VINSERTF128  $0x01, X6, Y5, Y6
+	VADDPS       Y6, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VCVTPS2PD    32(CX), Y4
+	VMULPD       Y4, Y1, Y4
+	VADDPD       Y4, Y2, Y4
+	VCVTPS2PD    32(AX), Y6
+	VMULPD       Y6, Y0, Y6
+	VADDPD       Y6, Y4, Y4
+	VCVTPS2PD    48(CX), Y6
+	VMULPD       Y6, Y1, Y6
+	VADDPD       Y6, Y2, Y6
+	VCVTPS2PD    48(AX), Y7
+	VMULPD       Y7, Y0, Y7
+	VADDPD       Y7, Y6, Y6
+	VCVTPD2PSY   Y4, X5
+	VCVTPD2PSY   Y6, X4
+	VINSERTF128  $0x01, X4, Y5, Y4
+	VADDPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	ADDQ         $0x02, BX
+	DECQ         SI
+	JNZ          step
 	VZEROUPPER
 	RET
 

@@ -1834,9 +1834,9 @@ step:
 	VMULPD    Z7, Z8, Z8
 	VCVTPD2PS Z8, Y7
 	VMOVUPS   Y7, (AX)
-	VCVTPS2PD (AX), Z7
-	VMULPD    Z6, Z7, Z7
-	VADDPD    Z7, Z4, Z4
+	VCVTPS2PD Y7, Z7
+	VMULPD    Z6, Z7, Z8
+	VADDPD    Z8, Z4, Z4
 	VCVTPS2PD 32(CX), Z6
 	VMULPD    Z6, Z0, Z7
 	VPANDQ    Z7, Z3, Z7
@@ -1847,9 +1847,9 @@ step:
 	VMULPD    Z7, Z8, Z8
 	VCVTPD2PS Z8, Y7
 	VMOVUPS   Y7, 32(AX)
-	VCVTPS2PD 32(AX), Z7
-	VMULPD    Z6, Z7, Z7
-	VADDPD    Z7, Z5, Z5
+	VCVTPS2PD Y7, Z7
+	VMULPD    Z6, Z7, Z8
+	VADDPD    Z8, Z5, Z5
 	ADDQ      $0x40, CX
 	ADDQ      $0x40, AX
 	DECQ      DX
@@ -1890,6 +1890,623 @@ step:
 	ADDQ      $0x40, AX
 	DECQ      DX
 	JNZ       step
+	VZEROUPPER
+	RET
+
+// func BlockForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F
+TEXT ·BlockForward16(SB), NOSPLIT, $0-104
+	MOVQ         y+0(FP), AX
+	MOVQ         mask+8(FP), CX
+	MOVQ         signs+16(FP), DX
+	MOVQ         counts+40(FP), BX
+	MOVQ         s+48(FP), SI
+	MOVQ         pixels+72(FP), DI
+	MOVQ         sum+24(FP), R8
+	VMOVUPD      (R8), Z0
+	VMOVUPD      64(R8), Z1
+	MOVQ         squares+32(FP), R8
+	VMOVUPD      (R8), Z2
+	VMOVUPD      64(R8), Z3
+	MOVL         $0x3f800000, R8
+	VMOVD        R8, X4
+	VPBROADCASTD X4, Z4
+	MOVL         $0xbf800000, R8
+	VMOVD        R8, X5
+	VPBROADCASTD X5, Z5
+
+pixel:
+	MOVQ scale+56(FP), R8
+	MOVQ bias+64(FP), R9
+	MOVQ copies+88(FP), R10
+
+copy:
+	MOVQ BX, R11
+	MOVQ steps+80(FP), R12
+
+step:
+	VPMOVSXWD    (R11), Y6
+	VCVTDQ2PD    Y6, Z6
+	VPMOVSXWD    16(R11), Y7
+	VCVTDQ2PD    Y7, Z7
+	VMULPD       (R8), Z6, Z6
+	VADDPD       (R9), Z6, Z6
+	VMULPD       64(R8), Z7, Z7
+	VADDPD       64(R9), Z7, Z7
+	VCVTPD2PS    Z6, Y8
+	VCVTPD2PS    Z7, Y6
+	VINSERTF32X8 $0x01, Y6, Z8, Z6
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z6, Z6
+	ADDQ         $0x40, SI
+
+plain:
+	VMAXPS        Z6, Z5, Z6
+	VMINPS        Z6, Z4, Z6
+	VMOVUPS       Z6, (AX)
+	VCMPPS        $0x01, zeroOfStep<>+0(SB), Z6, K1
+	KMOVW         K1, (DX)
+	VCVTPS2PD     Y6, Z7
+	VADDPD        Z7, Z0, Z0
+	VMULPD        Z7, Z7, Z7
+	VADDPD        Z7, Z2, Z2
+	VEXTRACTF32X8 $0x01, Z6, Y7
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z7, Z1, Z1
+	VMULPD        Z7, Z7, Z7
+	VADDPD        Z7, Z3, Z3
+	VANDPS        absOfStep<>+0(SB), Z6, Z6
+	VCMPPS        $0x01, Z4, Z6, K1
+	KMOVW         K1, (CX)
+	ADDQ          $0x40, AX
+	ADDQ          $0x80, R8
+	ADDQ          $0x80, R9
+	ADDQ          $0x02, CX
+	ADDQ          $0x02, DX
+	ADDQ          $0x20, R11
+	DECQ          R12
+	JNZ           step
+	DECQ          R10
+	JNZ           copy
+	MOVQ          steps+80(FP), R8
+	SHLQ          $0x05, R8
+	ADDQ          R8, BX
+	MOVQ          signSkip+96(FP), R8
+	ADDQ          R8, DX
+	DECQ          DI
+	JNZ           pixel
+	MOVQ          sum+24(FP), AX
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 64(AX)
+	MOVQ          squares+32(FP), AX
+	VMOVUPD       Z2, (AX)
+	VMOVUPD       Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+DATA zeroOfStep<>+0(SB)/4, $0x00000000
+DATA zeroOfStep<>+4(SB)/4, $0x00000000
+DATA zeroOfStep<>+8(SB)/4, $0x00000000
+DATA zeroOfStep<>+12(SB)/4, $0x00000000
+DATA zeroOfStep<>+16(SB)/4, $0x00000000
+DATA zeroOfStep<>+20(SB)/4, $0x00000000
+DATA zeroOfStep<>+24(SB)/4, $0x00000000
+DATA zeroOfStep<>+28(SB)/4, $0x00000000
+DATA zeroOfStep<>+32(SB)/4, $0x00000000
+DATA zeroOfStep<>+36(SB)/4, $0x00000000
+DATA zeroOfStep<>+40(SB)/4, $0x00000000
+DATA zeroOfStep<>+44(SB)/4, $0x00000000
+DATA zeroOfStep<>+48(SB)/4, $0x00000000
+DATA zeroOfStep<>+52(SB)/4, $0x00000000
+DATA zeroOfStep<>+56(SB)/4, $0x00000000
+DATA zeroOfStep<>+60(SB)/4, $0x00000000
+GLOBL zeroOfStep<>(SB), RODATA|NOPTR, $64
+
+DATA absOfStep<>+0(SB)/4, $0x7fffffff
+DATA absOfStep<>+4(SB)/4, $0x7fffffff
+DATA absOfStep<>+8(SB)/4, $0x7fffffff
+DATA absOfStep<>+12(SB)/4, $0x7fffffff
+DATA absOfStep<>+16(SB)/4, $0x7fffffff
+DATA absOfStep<>+20(SB)/4, $0x7fffffff
+DATA absOfStep<>+24(SB)/4, $0x7fffffff
+DATA absOfStep<>+28(SB)/4, $0x7fffffff
+DATA absOfStep<>+32(SB)/4, $0x7fffffff
+DATA absOfStep<>+36(SB)/4, $0x7fffffff
+DATA absOfStep<>+40(SB)/4, $0x7fffffff
+DATA absOfStep<>+44(SB)/4, $0x7fffffff
+DATA absOfStep<>+48(SB)/4, $0x7fffffff
+DATA absOfStep<>+52(SB)/4, $0x7fffffff
+DATA absOfStep<>+56(SB)/4, $0x7fffffff
+DATA absOfStep<>+60(SB)/4, $0x7fffffff
+GLOBL absOfStep<>(SB), RODATA|NOPTR, $64
+
+// func BlockReduce16(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F
+TEXT ·BlockReduce16(SB), NOSPLIT, $0-64
+	MOVQ    dy+16(FP), AX
+	MOVQ    mask+24(FP), CX
+	MOVQ    counts+32(FP), DX
+	MOVQ    pixels+40(FP), BX
+	MOVQ    dyStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    dyStep+48(FP), DI
+	MOVQ    countStep+56(FP), R8
+	SHRQ    $0x03, DI
+	ADDQ    R8, R8
+	MOVQ    sum+0(FP), R9
+	MOVQ    products+8(FP), R10
+	VMOVUPD (R9), Z0
+	VMOVUPD (R10), Z2
+	VMOVUPD 64(R9), Z1
+	VMOVUPD 64(R10), Z3
+
+pixel:
+	KMOVW         (CX), K1
+	VMOVUPS.Z     (AX), K1, Z4
+	VPMOVSXWD     (DX), Y5
+	VCVTDQ2PD     Y5, Z5
+	VPMOVSXWD     16(DX), Y6
+	VCVTDQ2PD     Y6, Z6
+	VCVTPS2PD     Y4, Z7
+	VADDPD        Z7, Z0, Z0
+	VMULPD        Z5, Z7, Z7
+	VADDPD        Z7, Z2, Z2
+	VEXTRACTF32X8 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z4, Z1, Z1
+	VMULPD        Z6, Z4, Z4
+	VADDPD        Z4, Z3, Z3
+	ADDQ          SI, AX
+	ADDQ          DI, CX
+	ADDQ          R8, DX
+	DECQ          BX
+	JNZ           pixel
+	VMOVUPD       Z0, (R9)
+	VMOVUPD       Z2, (R10)
+	VMOVUPD       Z1, 64(R9)
+	VMOVUPD       Z3, 64(R10)
+	VZEROUPPER
+	RET
+
+// func BlockSpread16(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F
+TEXT ·BlockSpread16(SB), NOSPLIT, $0-96
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ mask+16(FP), DX
+	MOVQ counts+24(FP), BX
+	MOVQ pixels+56(FP), SI
+
+pixel:
+	VPMOVSXWD (BX), Y0
+	VCVTDQ2PD Y0, Z0
+	VPMOVSXWD 16(BX), Y1
+	VCVTDQ2PD Y1, Z1
+	MOVQ      a+40(FP), DI
+	MOVQ      b+48(FP), R8
+	VMULPD    (R8), Z0, Z0
+	VADDPD    (DI), Z0, Z0
+	VMULPD    64(R8), Z1, Z1
+	VADDPD    64(DI), Z1, Z1
+	MOVQ      CX, DI
+	MOVQ      DX, R8
+	MOVQ      scale+32(FP), R9
+	MOVQ      steps+64(FP), R10
+	MOVQ      copyStep+88(FP), R11
+
+step:
+	KMOVW         (R8), K1
+	VMOVUPS.Z     (DI), K1, Z2
+	VCVTPS2PD     Y2, Z3
+	VMULPD        (R9), Z3, Z3
+	VADDPD        Z3, Z0, Z0
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VMULPD        64(R9), Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	LEAQ          (DI)(R11*4), DI
+	LEAQ          (R9)(R11*8), R9
+	MOVQ          R11, R12
+	SHRQ          $0x03, R12
+	ADDQ          R12, R8
+	DECQ          R10
+	JNZ           step
+	VCVTPD2PS     Z0, Y4
+	VCVTPD2PS     Z1, Y0
+	VINSERTF32X8  $0x01, Y0, Z4, Z0
+	VMOVUPS       Z0, (AX)
+	MOVQ          dxPixel+80(FP), DI
+	LEAQ          (AX)(DI*4), AX
+	LEAQ          (BX)(DI*2), BX
+	MOVQ          dyPixel+72(FP), DI
+	LEAQ          (CX)(DI*4), CX
+	SHRQ          $0x03, DI
+	ADDQ          DI, DX
+	DECQ          SI
+	JNZ           pixel
+	VZEROUPPER
+	RET
+
+// func BlockForward8(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F
+TEXT ·BlockForward8(SB), NOSPLIT, $0-104
+	MOVQ         y+0(FP), AX
+	MOVQ         mask+8(FP), CX
+	MOVQ         signs+16(FP), DX
+	MOVQ         counts+40(FP), BX
+	MOVQ         s+48(FP), SI
+	MOVQ         pixels+72(FP), DI
+	MOVQ         sum+24(FP), R8
+	VMOVUPD      (R8), Z0
+	VMOVUPD      64(R8), Z1
+	MOVQ         squares+32(FP), R8
+	VMOVUPD      (R8), Z2
+	VMOVUPD      64(R8), Z3
+	MOVL         $0x3f800000, R8
+	VMOVD        R8, X4
+	VPBROADCASTD X4, Z4
+	MOVL         $0xbf800000, R8
+	VMOVD        R8, X5
+	VPBROADCASTD X5, Z5
+
+pixel:
+	MOVQ scale+56(FP), R8
+	MOVQ bias+64(FP), R9
+	MOVQ copies+88(FP), R10
+
+copy:
+	MOVQ BX, R11
+	MOVQ steps+80(FP), R12
+
+step:
+	VPMOVSXWD    (R11), Y6
+	VCVTDQ2PD    Y6, Z6
+	VMULPD       (R8), Z6, Z7
+	VADDPD       (R9), Z7, Z7
+	VMULPD       64(R8), Z6, Z6
+	VADDPD       64(R9), Z6, Z6
+	VCVTPD2PS    Z7, Y8
+	VCVTPD2PS    Z6, Y6
+	VINSERTF32X8 $0x01, Y6, Z8, Z6
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z6, Z6
+	ADDQ         $0x40, SI
+
+plain:
+	VMAXPS        Z6, Z5, Z6
+	VMINPS        Z6, Z4, Z6
+	VMOVUPS       Z6, (AX)
+	VCMPPS        $0x01, zeroOfStep<>+0(SB), Z6, K1
+	KMOVW         K1, (DX)
+	VCVTPS2PD     Y6, Z7
+	VADDPD        Z7, Z0, Z0
+	VMULPD        Z7, Z7, Z7
+	VADDPD        Z7, Z2, Z2
+	VEXTRACTF32X8 $0x01, Z6, Y7
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z7, Z1, Z1
+	VMULPD        Z7, Z7, Z7
+	VADDPD        Z7, Z3, Z3
+	VANDPS        absOfStep<>+0(SB), Z6, Z6
+	VCMPPS        $0x01, Z4, Z6, K1
+	KMOVW         K1, (CX)
+	ADDQ          $0x40, AX
+	ADDQ          $0x80, R8
+	ADDQ          $0x80, R9
+	ADDQ          $0x02, CX
+	ADDQ          $0x02, DX
+	DECQ          R12
+	JNZ           step
+	DECQ          R10
+	JNZ           copy
+	ADDQ          $0x10, BX
+	MOVQ          signSkip+96(FP), R8
+	ADDQ          R8, DX
+	DECQ          DI
+	JNZ           pixel
+	MOVQ          sum+24(FP), AX
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 64(AX)
+	MOVQ          squares+32(FP), AX
+	VMOVUPD       Z2, (AX)
+	VMOVUPD       Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func BlockReduce8(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F
+TEXT ·BlockReduce8(SB), NOSPLIT, $0-64
+	MOVQ    dy+16(FP), AX
+	MOVQ    mask+24(FP), CX
+	MOVQ    counts+32(FP), DX
+	MOVQ    pixels+40(FP), BX
+	MOVQ    dyStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    dyStep+48(FP), DI
+	MOVQ    countStep+56(FP), R8
+	SHRQ    $0x03, DI
+	ADDQ    R8, R8
+	MOVQ    sum+0(FP), R9
+	MOVQ    products+8(FP), R10
+	VMOVUPD (R9), Z0
+	VMOVUPD (R10), Z2
+	VMOVUPD 64(R9), Z1
+	VMOVUPD 64(R10), Z3
+
+pixel:
+	KMOVW         (CX), K1
+	VMOVUPS.Z     (AX), K1, Z4
+	VPMOVSXWD     (DX), Y5
+	VCVTDQ2PD     Y5, Z5
+	VCVTPS2PD     Y4, Z6
+	VADDPD        Z6, Z0, Z0
+	VMULPD        Z5, Z6, Z6
+	VADDPD        Z6, Z2, Z2
+	VEXTRACTF32X8 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z4, Z1, Z1
+	VMULPD        Z5, Z4, Z4
+	VADDPD        Z4, Z3, Z3
+	ADDQ          SI, AX
+	ADDQ          DI, CX
+	ADDQ          R8, DX
+	DECQ          BX
+	JNZ           pixel
+	VMOVUPD       Z0, (R9)
+	VMOVUPD       Z2, (R10)
+	VMOVUPD       Z1, 64(R9)
+	VMOVUPD       Z3, 64(R10)
+	VZEROUPPER
+	RET
+
+// func BlockSpread8(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F
+TEXT ·BlockSpread8(SB), NOSPLIT, $0-96
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ mask+16(FP), DX
+	MOVQ counts+24(FP), BX
+	MOVQ pixels+56(FP), SI
+
+pixel:
+	VPMOVSXWD (BX), Y0
+	VCVTDQ2PD Y0, Z0
+	MOVQ      a+40(FP), DI
+	MOVQ      b+48(FP), R8
+	VMULPD    (R8), Z0, Z0
+	VADDPD    (DI), Z0, Z0
+	MOVQ      CX, DI
+	MOVQ      DX, R8
+	MOVQ      scale+32(FP), R9
+	MOVQ      steps+64(FP), R10
+	MOVQ      copyStep+88(FP), R11
+
+step:
+	KMOVW         (R8), K1
+	VMOVUPS.Z     (DI), K1, Z1
+	VCVTPS2PD     Y1, Z2
+	VMULPD        (R9), Z2, Z2
+	VADDPD        Z2, Z0, Z0
+	VEXTRACTF32X8 $0x01, Z1, Y1
+	VCVTPS2PD     Y1, Z1
+	VMULPD        64(R9), Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	LEAQ          (DI)(R11*4), DI
+	LEAQ          (R9)(R11*8), R9
+	MOVQ          R11, R12
+	SHRQ          $0x03, R12
+	ADDQ          R12, R8
+	DECQ          R10
+	JNZ           step
+	VCVTPD2PS     Z0, Y0
+	VMOVUPS       Y0, (AX)
+	MOVQ          dxPixel+80(FP), DI
+	LEAQ          (AX)(DI*4), AX
+	LEAQ          (BX)(DI*2), BX
+	MOVQ          dyPixel+72(FP), DI
+	LEAQ          (CX)(DI*4), CX
+	SHRQ          $0x03, DI
+	ADDQ          DI, DX
+	DECQ          SI
+	JNZ           pixel
+	VZEROUPPER
+	RET
+
+// func BlockForward4(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F
+TEXT ·BlockForward4(SB), NOSPLIT, $0-104
+	MOVQ         y+0(FP), AX
+	MOVQ         mask+8(FP), CX
+	MOVQ         signs+16(FP), DX
+	MOVQ         counts+40(FP), BX
+	MOVQ         s+48(FP), SI
+	MOVQ         pixels+72(FP), DI
+	MOVQ         sum+24(FP), R8
+	VMOVUPD      (R8), Z0
+	VMOVUPD      64(R8), Z1
+	MOVQ         squares+32(FP), R8
+	VMOVUPD      (R8), Z2
+	VMOVUPD      64(R8), Z3
+	MOVL         $0x3f800000, R8
+	VMOVD        R8, X4
+	VPBROADCASTD X4, Z4
+	MOVL         $0xbf800000, R8
+	VMOVD        R8, X5
+	VPBROADCASTD X5, Z5
+
+pixel:
+	MOVQ scale+56(FP), R8
+	MOVQ bias+64(FP), R9
+	MOVQ copies+88(FP), R10
+
+copy:
+	MOVQ BX, R11
+	MOVQ steps+80(FP), R12
+
+step:
+	VPBROADCASTQ (R11), X6
+	VPMOVSXWD    X6, Y6
+	VCVTDQ2PD    Y6, Z6
+	VMULPD       (R8), Z6, Z7
+	VADDPD       (R9), Z7, Z7
+	VMULPD       64(R8), Z6, Z6
+	VADDPD       64(R9), Z6, Z6
+	VCVTPD2PS    Z7, Y8
+	VCVTPD2PS    Z6, Y6
+	VINSERTF32X8 $0x01, Y6, Z8, Z6
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z6, Z6
+	ADDQ         $0x40, SI
+
+plain:
+	VMAXPS        Z6, Z5, Z6
+	VMINPS        Z6, Z4, Z6
+	VMOVUPS       Z6, (AX)
+	VCMPPS        $0x01, zeroOfStep<>+0(SB), Z6, K1
+	KMOVW         K1, (DX)
+	VCVTPS2PD     Y6, Z7
+	VADDPD        Z7, Z0, Z0
+	VMULPD        Z7, Z7, Z7
+	VADDPD        Z7, Z2, Z2
+	VEXTRACTF32X8 $0x01, Z6, Y7
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z7, Z1, Z1
+	VMULPD        Z7, Z7, Z7
+	VADDPD        Z7, Z3, Z3
+	VANDPS        absOfStep<>+0(SB), Z6, Z6
+	VCMPPS        $0x01, Z4, Z6, K1
+	KMOVW         K1, (CX)
+	ADDQ          $0x40, AX
+	ADDQ          $0x80, R8
+	ADDQ          $0x80, R9
+	ADDQ          $0x02, CX
+	ADDQ          $0x02, DX
+	DECQ          R12
+	JNZ           step
+	DECQ          R10
+	JNZ           copy
+	ADDQ          $0x08, BX
+	MOVQ          signSkip+96(FP), R8
+	ADDQ          R8, DX
+	DECQ          DI
+	JNZ           pixel
+	MOVQ          sum+24(FP), AX
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 64(AX)
+	MOVQ          squares+32(FP), AX
+	VMOVUPD       Z2, (AX)
+	VMOVUPD       Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func BlockReduce4(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F
+TEXT ·BlockReduce4(SB), NOSPLIT, $0-64
+	MOVQ    dy+16(FP), AX
+	MOVQ    mask+24(FP), CX
+	MOVQ    counts+32(FP), DX
+	MOVQ    pixels+40(FP), BX
+	MOVQ    dyStep+48(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    dyStep+48(FP), DI
+	MOVQ    countStep+56(FP), R8
+	SHRQ    $0x03, DI
+	ADDQ    R8, R8
+	MOVQ    sum+0(FP), R9
+	MOVQ    products+8(FP), R10
+	VMOVUPD (R9), Z0
+	VMOVUPD (R10), Z2
+	VMOVUPD 64(R9), Z1
+	VMOVUPD 64(R10), Z3
+
+pixel:
+	KMOVW         (CX), K1
+	VMOVUPS.Z     (AX), K1, Z4
+	VPBROADCASTQ  (DX), X5
+	VPMOVSXWD     X5, Y5
+	VCVTDQ2PD     Y5, Z5
+	VCVTPS2PD     Y4, Z6
+	VADDPD        Z6, Z0, Z0
+	VMULPD        Z5, Z6, Z6
+	VADDPD        Z6, Z2, Z2
+	VEXTRACTF32X8 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z4, Z1, Z1
+	VMULPD        Z5, Z4, Z4
+	VADDPD        Z4, Z3, Z3
+	ADDQ          SI, AX
+	ADDQ          DI, CX
+	ADDQ          R8, DX
+	DECQ          BX
+	JNZ           pixel
+	VMOVUPD       Z0, (R9)
+	VMOVUPD       Z2, (R10)
+	VMOVUPD       Z1, 64(R9)
+	VMOVUPD       Z3, 64(R10)
+	VZEROUPPER
+	RET
+
+// func MaskGrad(dx *float32, dy *float32, mask *uint16, steps int)
+// Requires: AVX, AVX512F
+TEXT ·MaskGrad(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ mask+16(FP), DX
+	MOVQ steps+24(FP), BX
+
+step:
+	KMOVW     (DX), K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS   Z0, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x02, DX
+	DECQ      BX
+	JNZ       step
+	VZEROUPPER
+	RET
+
+// func CombineMasked(d *float32, x *float32, dy *float32, mask *uint16, steps int, p float64, q float64, r float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·CombineMasked(SB), NOSPLIT, $0-64
+	MOVQ         d+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         mask+24(FP), BX
+	MOVQ         steps+32(FP), SI
+	VBROADCASTSD p+40(FP), Z0
+	VBROADCASTSD q+48(FP), Z1
+	VBROADCASTSD r+56(FP), Z2
+
+step:
+	KMOVW        (BX), K1
+	VMOVUPS.Z    (DX), K1, Z3
+	VCVTPS2PD    (CX), Z4
+	VMULPD       Z4, Z1, Z4
+	VADDPD       Z4, Z2, Z4
+	VCVTPS2PD    (AX), Z5
+	VMULPD       Z5, Z0, Z5
+	VADDPD       Z5, Z4, Z4
+	VCVTPS2PD    32(CX), Z5
+	VMULPD       Z5, Z1, Z5
+	VADDPD       Z5, Z2, Z5
+	VCVTPS2PD    32(AX), Z7
+	VMULPD       Z7, Z0, Z7
+	VADDPD       Z7, Z5, Z5
+	VCVTPD2PS    Z4, Y6
+	VCVTPD2PS    Z5, Y4
+	VINSERTF32X8 $0x01, Y4, Z6, Z4
+	VADDPS       Z4, Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	ADDQ         $0x02, BX
+	DECQ         SI
+	JNZ          step
 	VZEROUPPER
 	RET
 

@@ -242,6 +242,81 @@ func SignGrad(sum *float64, d *float32, x *float32, steps int, inv float64)
 //go:noescape
 func Combine(d *float32, x *float32, steps int, p float64, q float64, r float64)
 
+// BlockForward16 computes, for pixels of copies times steps of 16 channels, n a multiple of 16,
+//
+//	y[p,j] = min(1, max(-1, float32(scale[j]*counts[p, j mod n] + bias[j]) + s[p,j]))
+//
+// without s if it is nil; the bits |y| < 1 in mask and y < 0 in signs, signSkip bytes further on after each pixel; and adds
+// element 16*k+i of y to sum[i] and its square to squares[i].
+// steps is n/16 or, with a smaller n, that of the whole pixel and copies 1. pixels, steps and copies are at least 1.
+//
+//go:noescape
+func BlockForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+
+// BlockReduce16 adds g = dy[p*dyStep+j], where the bit of mask is set, for p < pixels to sum[j], and g*counts[p*countStep + j mod n] to products[j],
+// for 16 channels j and n a multiple of 16, in ascending order, products rounded first. A pixel has dyStep bits of mask.
+//
+//go:noescape
+func BlockReduce16(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
+
+// BlockSpread16 is dx[p*dxPixel+c] = a[c] + b[c]*counts[p*dxPixel+c] + sum over the copies j of c of scale[j]*dy[p*dyPixel+j] where the bit of mask is
+// set, for 16 channels c and p < pixels, in ascending order, products rounded first. n a multiple of 16. The copies come in steps of 16 elements,
+// copyStep elements apart. A pixel has dyPixel bits of mask.
+//
+//go:noescape
+func BlockSpread16(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+
+// BlockForward8 computes, for pixels of copies times steps of 16 channels, n = 8,
+//
+//	y[p,j] = min(1, max(-1, float32(scale[j]*counts[p, j mod n] + bias[j]) + s[p,j]))
+//
+// without s if it is nil; the bits |y| < 1 in mask and y < 0 in signs, signSkip bytes further on after each pixel; and adds
+// element 16*k+i of y to sum[i] and its square to squares[i].
+// steps is n/16 or, with a smaller n, that of the whole pixel and copies 1. pixels, steps and copies are at least 1.
+//
+//go:noescape
+func BlockForward8(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+
+// BlockReduce8 adds g = dy[p*dyStep+j], where the bit of mask is set, for p < pixels to sum[j], and g*counts[p*countStep + j mod n] to products[j],
+// for 16 channels j and n = 8, in ascending order, products rounded first. A pixel has dyStep bits of mask.
+//
+//go:noescape
+func BlockReduce8(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
+
+// BlockSpread8 is dx[p*dxPixel+c] = a[c] + b[c]*counts[p*dxPixel+c] + sum over the copies j of c of scale[j]*dy[p*dyPixel+j] where the bit of mask is
+// set, for 8 channels c and p < pixels, in ascending order, products rounded first. n = 8. The copies come in steps of 16 elements,
+// copyStep elements apart. A pixel has dyPixel bits of mask.
+//
+//go:noescape
+func BlockSpread8(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+
+// BlockForward4 computes, for pixels of copies times steps of 16 channels, n = 4,
+//
+//	y[p,j] = min(1, max(-1, float32(scale[j]*counts[p, j mod n] + bias[j]) + s[p,j]))
+//
+// without s if it is nil; the bits |y| < 1 in mask and y < 0 in signs, signSkip bytes further on after each pixel; and adds
+// element 16*k+i of y to sum[i] and its square to squares[i].
+// steps is n/16 or, with a smaller n, that of the whole pixel and copies 1. pixels, steps and copies are at least 1.
+//
+//go:noescape
+func BlockForward4(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+
+// BlockReduce4 adds g = dy[p*dyStep+j], where the bit of mask is set, for p < pixels to sum[j], and g*counts[p*countStep + j mod n] to products[j],
+// for 16 channels j and n = 4, in ascending order, products rounded first. A pixel has dyStep bits of mask.
+//
+//go:noescape
+func BlockReduce4(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
+
+// MaskGrad is dx[j] = dy[j] where bit j of mask is set, else 0, for j < 16*steps; steps is at least 1.
+//
+//go:noescape
+func MaskGrad(dx *float32, dy *float32, mask *uint16, steps int)
+
+// CombineMasked is d[j] = float32(p*d[j] + (q*x[j] + r)) + (dy[j] where bit j of mask is set, else 0) for j < 16*steps, products rounded first.
+//
+//go:noescape
+func CombineMasked(d *float32, x *float32, dy *float32, mask *uint16, steps int, p float64, q float64, r float64)
+
 // PackSigns packs the signs of words·vectors vectors of src into words, each from its lowest bit on; the bits beyond them are clear.
 // vectors is at least 1 and fills at most a word. Negative values are 1; zeros and NaN are 0.
 //

@@ -26,6 +26,7 @@ func main() {
 	tier.grad()
 	tier.elementwise()
 	tier.wide()
+	tier.block()
 	tier.bits()
 	tier.binconv()
 	Generate()

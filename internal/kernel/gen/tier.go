@@ -14,6 +14,8 @@ type tier struct {
 	zero       func(r reg.VecVirtual)
 	convShapes [][2]int // vectors and pixels of the convolution tiles
 	bcst       bool     // fused multiply-add takes a broadcast memory operand
+	// Tables of a step's 16 lanes, made once needed.
+	bits16, zeros16, abs16 Mem
 }
 
 var tiers = map[string]*tier{

@@ -40,6 +40,23 @@ func (t *tier) storeWide(v reg.VecVirtual, m Mem) {
 	VMOVUPS(n, m)
 }
 
+// rounded is storeWide, and returns the rounded values.
+func (t *tier) rounded(v reg.VecVirtual, m Mem) reg.VecVirtual {
+	w := t.vec()
+	if t.lanes == 16 {
+		n := YMM()
+		VCVTPD2PS(v, n)
+		VMOVUPS(n, m)
+		VCVTPS2PD(n, w)
+		return w
+	}
+	n := XMM()
+	VCVTPD2PSY(v, n)
+	VMOVUPS(n, m)
+	VCVTPS2PD(n, w)
+	return w
+}
+
 // wideAt is the operand of the i-th float64 vector behind a pointer.
 func (t *tier) wideAt(p reg.Register, i int) Mem { return Mem{Base: p, Disp: 8 * t.half() * i} }
 
@@ -222,9 +239,7 @@ func (t *tier) signGrad() {
 			VMAXPD(u, zero, u)
 			g := t.loadWide(t.narrowAt(d, i))
 			VMULPD(u, g, g)
-			t.storeWide(g, t.narrowAt(d, i))
-			g = t.loadWide(t.narrowAt(d, i))
-			VMULPD(v, g, g)
+			VMULPD(v, t.rounded(g, t.narrowAt(d, i)), g)
 			VADDPD(g, s[i], s[i])
 		}
 		ADDQ(Imm(4*interleaved), x)
