@@ -37,7 +37,7 @@ type arena struct {
 	floats        []float32
 	counts        []int32
 	words         []uint64
-	padded        [][]uint32  // scratch of 1-bit convolutions, by planner.paddedOf
+	signs         []uint64    // scratch of 1-bit convolutions
 	patches       [][]float32 // scratch of float convolutions, by planner.patchesOf
 }
 

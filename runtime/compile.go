@@ -195,8 +195,8 @@ func (p *planner) binConv(op *artifact.Op, v int, x *value) step {
 	out.spare = filters.Spare()
 	s := step{LayerInfo: LayerInfo{Kernel: "binconv " + filters.Kernel()}, reads: []*buffer{in}, writes: out}
 	s.MACs = macs(g)
-	scratch := scratchOf(p.paddedOf, &p.padded, kernel.Geometry{H: g.H, W: g.W, C: g.C, Pad: g.Pad, Groups: g.Groups}, kernel.SignScratch(g))
-	s.run = func(a *arena) { filters.Convolve(a.count(out), a.word(in), a.padded[scratch]) }
+	p.plan.signs = max(p.plan.signs, kernel.SignScratch(g))
+	s.run = func(a *arena) { filters.Convolve(a.count(out), a.word(in), a.signs) }
 	return s
 }
 

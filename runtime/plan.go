@@ -24,10 +24,10 @@ type step struct {
 
 // plan is how an engine computes an image: steps in order, over an arena of the given extents.
 type plan struct {
-	steps  []step
-	extent [slabs]int // elements of each slab; 0 for the caller's
-	// Elements of the scratch that convolutions keep in each arena.
-	padded, patches []int
+	steps   []step
+	extent  [slabs]int // elements of each slab; 0 for the caller's
+	signs   int        // elements of the scratch of 1-bit convolutions
+	patches []int      // elements of the scratch that each float convolution keeps in an arena
 }
 
 func (p *plan) bytes() int64 {
@@ -35,7 +35,8 @@ func (p *plan) bytes() int64 {
 	for s, e := range p.extent {
 		n += int64(e) * int64(elemBytes[s])
 	}
-	for _, e := range append(p.padded[:len(p.padded):len(p.padded)], p.patches...) {
+	n += 8 * int64(p.signs)
+	for _, e := range p.patches {
 		n += 4 * int64(e)
 	}
 	return n
@@ -46,9 +47,7 @@ func (p *plan) newArena() *arena {
 		floats: make([]float32, p.extent[floatSlab]),
 		counts: make([]int32, p.extent[countSlab]),
 		words:  make([]uint64, p.extent[wordSlab]),
-	}
-	for _, n := range p.padded {
-		a.padded = append(a.padded, make([]uint32, n))
+		signs:  make([]uint64, p.signs),
 	}
 	for _, n := range p.patches {
 		a.patches = append(a.patches, make([]float32, n))
@@ -74,11 +73,10 @@ type packed struct {
 // planner builds a plan.
 type planner struct {
 	plan
-	model  *artifact.Model
-	values []value // 0 is the image, 1+i the result of Ops[i]
-	used   []bool  // for each of Ops, whether the logits depend on it
-	// Which scratch a convolution has: those of equal maps and padding share it, float ones of equal geometry.
-	paddedOf, patchesOf map[kernel.Geometry]int
+	model     *artifact.Model
+	values    []value                 // 0 is the image, 1+i the result of Ops[i]
+	used      []bool                  // for each of Ops, whether the logits depend on it
+	patchesOf map[kernel.Geometry]int // which scratch a float convolution has: those of equal geometry share it
 }
 
 // scratchOf returns the index of the scratch for key, which it adds to sizes if it is new; n is its elements, 0 for a
@@ -100,7 +98,7 @@ func newPlan(m *artifact.Model) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{model: m, values: make([]value, len(resolved)), paddedOf: map[kernel.Geometry]int{}, patchesOf: map[kernel.Geometry]int{}}
+	p := &planner{model: m, values: make([]value, len(resolved)), patchesOf: map[kernel.Geometry]int{}}
 	for i, v := range resolved {
 		p.values[i].Value = v
 	}

@@ -19,7 +19,7 @@ type binConv struct {
 	filters  *kernel.SignFilters
 	size     []float32   // |w_k|
 	counts   [][]int32   // by worker
-	padded   [][]uint32  // by worker: scratch
+	padded   [][]uint64  // by worker: scratch
 	signs    [][]float32 // by worker: one image's signs as ±1
 	fwd, bwd func(worker, chunk int)
 }
@@ -29,10 +29,10 @@ func newBinConv(m *machine, g kernel.Geometry, n *model.Node, training, alpha bo
 		bits: make([]uint64, m.capacity*g.InWords()), filters: kernel.NewSignFilters(g), size: make([]float32, g.K),
 		signs: m.workers.perWorker(g.InLen())}
 	o.exactFilters, o.exactInput = true, n.WeightQuant == model.ReCUWeight
-	o.counts, o.padded = make([][]int32, m.workers.n), make([][]uint32, m.workers.n)
+	o.counts, o.padded = make([][]int32, m.workers.n), make([][]uint64, m.workers.n)
 	for i := range o.counts {
 		o.counts[i] = make([]int32, g.OutLen(), g.OutLen()+16)
-		o.padded[i] = make([]uint32, kernel.SignScratch(g))
+		o.padded[i] = make([]uint64, kernel.SignScratch(g))
 	}
 	o.fwd, o.bwd = o.forwardChunk, o.backwardChunk
 	return o

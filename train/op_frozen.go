@@ -19,7 +19,7 @@ type frozenLayer struct {
 	patches    [][]float32         // by worker: scratch of a real Conv
 	filters    *kernel.SignFilters // 1-bit Conv
 	ones       []float32           // scale of a 1-bit Conv whose own one a batch norm has
-	padded     [][]uint32
+	padded     [][]uint64
 	bits       [][]uint64
 	counts     [][]int32
 	signs      [][]float32 // signs of the input for real filters
@@ -37,10 +37,10 @@ func newFrozenLayer(b *graphBuilder, n *model.Node, layer int) *frozenLayer {
 			for k := range o.ones {
 				o.ones[k] = 1
 			}
-			o.bits, o.counts, o.padded = make([][]uint64, workers), make([][]int32, workers), make([][]uint32, workers)
+			o.bits, o.counts, o.padded = make([][]uint64, workers), make([][]int32, workers), make([][]uint64, workers)
 			for i := range workers {
 				o.bits[i], o.counts[i] = make([]uint64, o.g.InWords()), make([]int32, o.g.OutLen(), o.g.OutLen()+16)
-				o.padded[i] = make([]uint32, kernel.SignScratch(o.g))
+				o.padded[i] = make([]uint64, kernel.SignScratch(o.g))
 			}
 		} else {
 			o.hwi, o.patches = make([]float32, o.g.FilterLen()), b.m.workers.perWorker(kernel.ConvScratch(o.g))

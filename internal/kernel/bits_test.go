@@ -96,11 +96,14 @@ func FuzzPackUnpack(f *testing.F) {
 	})
 }
 
-// FuzzBinConv compares the counts with the float convolution of the same signs, which is exact.
+// FuzzBinConv compares the counts of BinConv and, on every tier, of SignFilters with the float convolution of the same
+// signs, which is exact.
 func FuzzBinConv(f *testing.F) {
 	f.Add(uint8(5), uint8(4), uint8(70), uint8(3), uint8(3), uint8(1), uint8(1), uint64(1))
+	f.Add(uint8(8), uint8(6), uint8(15), uint8(15), uint8(2), uint8(0), uint8(1), uint64(2))
+	f.Add(uint8(7), uint8(0), uint8(130), uint8(99), uint8(2), uint8(1), uint8(1), uint64(3))
 	f.Fuzz(func(t *testing.T, h, w, c, k, kernel, stride, pad uint8, seed uint64) {
-		g := Geometry{H: int(h%9) + 1, W: int(w%9) + 1, C: int(c%140) + 1, K: int(k%9) + 1, Kernel: int(kernel%4) + 1,
+		g := Geometry{H: int(h%9) + 1, W: int(w%9) + 1, C: int(c)%200 + 1, K: int(k%150) + 1, Kernel: int(kernel%4) + 1,
 			Stride: int(stride%3) + 1, Groups: 1}
 		g.Pad = int(pad) % g.Kernel
 		if g.H+2*g.Pad < g.Kernel || g.W+2*g.Pad < g.Kernel {
@@ -119,6 +122,23 @@ func FuzzBinConv(f *testing.F) {
 		for i := range y {
 			if float32(counts[i]) != y[i] {
 				t.Fatalf("%+v: count %d is %d, want %v", g, i, counts[i], y[i])
+			}
+		}
+		before := active
+		defer func() { active = before }()
+		for _, tier := range available {
+			active = tier
+			filters, scratch := NewSignFilters(g), make([]uint64, SignScratch(g))
+			for i := range scratch {
+				scratch[i] = rng.Uint64()
+			}
+			filters.Load(pw)
+			got := make([]int32, g.OutLen(), g.OutLen()+filters.Spare())
+			filters.Convolve(got, px, scratch)
+			for i, want := range counts {
+				if got[i] != want {
+					t.Fatalf("%s, %+v: count %d is %d, want %d", tier.name, g, i, got[i], want)
+				}
 			}
 		}
 	})

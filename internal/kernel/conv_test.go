@@ -92,7 +92,10 @@ func testBinConv(t *testing.T) {
 			got := make([]int32, g.OutLen())
 			BinConv(got, px, pw, g)
 			f := NewSignFilters(g)
-			scratch := make([]uint32, SignScratch(g))
+			scratch := make([]uint64, SignScratch(g))
+			for i := range scratch {
+				scratch[i] = ^uint64(0) // its values do not matter
+			}
 			f.Pack(signs(rng, g.FilterLen())) // others first
 			f.Pack(w)
 			prepared := make([]int32, g.OutLen(), g.OutLen()+16)
@@ -201,19 +204,35 @@ func TestConvSumOrder(t *testing.T) {
 	}
 }
 
+// binShapes are the 1-bit layers of ResNet-20, with RepTran's channels too, and of ResNet-18.
+var binShapes = []Geometry{
+	{H: 32, W: 32, C: 16, K: 16, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 32, W: 32, C: 16, K: 32, Kernel: 3, Stride: 2, Pad: 1, Groups: 1},
+	{H: 16, W: 16, C: 32, K: 32, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 8, W: 8, C: 64, K: 64, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 32, W: 32, C: 32, K: 8, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 16, W: 16, C: 64, K: 16, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 8, W: 8, C: 128, K: 32, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 32, W: 32, C: 64, K: 4, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 56, W: 56, C: 64, K: 64, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 28, W: 28, C: 128, K: 128, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 14, W: 14, C: 256, K: 256, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+	{H: 7, W: 7, C: 512, K: 512, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
+}
+
 func BenchmarkBinConv(b *testing.B) {
-	for _, g := range []Geometry{
-		{H: 32, W: 32, C: 16, K: 16, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
-		{H: 8, W: 8, C: 64, K: 64, Kernel: 3, Stride: 1, Pad: 1, Groups: 1},
-	} {
+	for _, g := range binShapes {
 		b.Run(g.name(), func(b *testing.B) {
-			x, w, y := make([]uint64, g.InWords()), make([]float32, g.FilterLen()), make([]int32, g.OutLen(), g.OutLen()+16)
-			f, scratch := NewSignFilters(g), make([]uint32, SignScratch(g))
-			f.Pack(w)
+			rng := rand.New(rand.NewPCG(9, 10))
+			x, y := make([]uint64, g.InWords()), make([]int32, g.OutLen(), g.OutLen()+16)
+			PackSigns(x, normals(rng, g.InLen()), g.H*g.W, g.C)
+			f, scratch := NewSignFilters(g), make([]uint64, SignScratch(g))
+			f.Pack(normals(rng, g.FilterLen()))
 			b.SetBytes(int64(8*len(x) + 4*len(y)))
 			for b.Loop() {
 				f.Convolve(y, x, scratch)
 			}
+			b.ReportMetric(float64(g.OutH()*g.OutW()*g.FilterLen())*float64(b.N)/1e9/b.Elapsed().Seconds(), "GMAC/s")
 		})
 	}
 }

@@ -1,6 +1,9 @@
 package kernel
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // SignFilters are the packed signs of a convolution's filters, prepared for the active tier. They serve any number of
 // goroutines between two calls of Pack.
@@ -12,6 +15,7 @@ type SignFilters struct {
 	rows, columns   []int     // by output row and column: its class, taps of equal validity
 	rowOf, columnOf []span    // by class: the valid taps
 	excess          [][]int32 // by class of row and of column: [K], nil where no tap is outside
+	lookup          *lookupFilters
 }
 
 type span struct{ first, end int }
@@ -32,7 +36,7 @@ func tilesSigns(g Geometry) bool {
 // NewSignFilters allocates filters for g.
 func NewSignFilters(g Geometry) *SignFilters {
 	g.Check()
-	f := &SignFilters{g: g, words: make([]uint64, g.FilterWords())}
+	f := &SignFilters{g: g, words: make([]uint64, g.FilterWords()), lookup: newLookup(g)}
 	if !tilesSigns(g) {
 		return f
 	}
@@ -84,10 +88,13 @@ func (f *SignFilters) Load(words []uint64) {
 
 // Kernel names what Convolve runs.
 func (f *SignFilters) Kernel() string {
-	if f.lanes == nil {
-		return "popcount"
+	switch {
+	case f.lookup != nil:
+		return "lookup"
+	case f.lanes != nil:
+		return "vpopcntd"
 	}
-	return "vpopcntd"
+	return "popcount"
 }
 
 // Spare returns the capacity beyond its length that Convolve's dst needs to be fast.
@@ -101,6 +108,10 @@ func (f *SignFilters) Spare() int {
 // arrange makes the tiles of the packed words.
 func (f *SignFilters) arrange() {
 	g := f.g
+	if f.lookup != nil {
+		f.lookup.arrange(f.words)
+		return
+	}
 	if f.lanes == nil {
 		return
 	}
@@ -137,27 +148,38 @@ func (f *SignFilters) arrange() {
 
 // SignScratch returns the elements that Convolve needs as scratch.
 func SignScratch(g Geometry) int {
+	if f := newLookup(g); f != nil {
+		return f.scratch()
+	}
 	if !tilesSigns(g) {
 		return 0
 	}
-	return (g.H + 2*g.Pad) * (g.W + 2*g.Pad) * words32(g)
+	return ((g.H+2*g.Pad)*(g.W+2*g.Pad)*words32(g) + 1) / 2
 }
 
-// Convolve is BinConv with these filters. scratch has SignScratch elements; it is zero at first and then belongs to this
-// function, for maps of this height, width, channels and padding. It is fast only where dst has Spare elements of capacity beyond its length, whose values do
-// not survive.
-func (f *SignFilters) Convolve(dst []int32, x []uint64, scratch []uint32) {
+// Convolve is BinConv with these filters. scratch has at least SignScratch elements, whose values neither matter nor
+// survive. It is fast only where dst has Spare elements of capacity beyond its length, whose values do not survive either.
+func (f *SignFilters) Convolve(dst []int32, x, scratch []uint64) {
 	g := f.g
+	if f.lookup != nil {
+		checkLen("Convolve", "dst", len(dst), g.OutLen())
+		checkLen("Convolve", "x", len(x), g.InWords())
+		checkLen("Convolve", "scratch", min(len(scratch), f.lookup.scratch()), f.lookup.scratch())
+		f.lookup.convolve(dst, x, scratch)
+		return
+	}
 	if f.lanes == nil || cap(dst) < len(dst)+f.Spare() {
 		BinConv(dst, x, f.words, g)
 		return
 	}
 	checkLen("Convolve", "dst", len(dst), g.OutLen())
 	checkLen("Convolve", "x", len(x), g.InWords())
-	checkLen("Convolve", "scratch", len(scratch), SignScratch(g))
+	checkLen("Convolve", "scratch", min(len(scratch), SignScratch(g)), SignScratch(g))
 	w32, pw := words32(g), g.W+2*g.Pad
+	padded := unsafe.Slice((*uint32)(unsafe.Pointer(&scratch[0])), 2*len(scratch))[:(g.H+2*g.Pad)*pw*w32]
+	clear(padded)
 	for y := range g.H {
-		row := scratch[((y+g.Pad)*pw+g.Pad)*w32:][:g.W*w32]
+		row := padded[((y+g.Pad)*pw+g.Pad)*w32:][:g.W*w32]
 		in := x[y*g.W*Words(g.C):][:g.W*Words(g.C)]
 		if w32 == 1 {
 			for i := range row {
@@ -177,7 +199,7 @@ func (f *SignFilters) Convolve(dst []int32, x []uint64, scratch []uint32) {
 			for z := 0; z < ow; {
 				tile := active.binConvTile(ow - z)
 				blocks := (ow - z) / tile.pixels
-				tile.run(&wide[(y*ow+z)*g.K+first], &scratch[(y*g.Stride*pw+z*g.Stride)*w32], filters, blocks, g.Kernel, g.Kernel*w32,
+				tile.run(&wide[(y*ow+z)*g.K+first], &padded[(y*g.Stride*pw+z*g.Stride)*w32], filters, blocks, g.Kernel, g.Kernel*w32,
 					pw*w32, g.Stride*w32, g.K, rs*g.C)
 				z += blocks * tile.pixels
 			}

@@ -26,6 +26,7 @@ type tier struct {
 	packSigns      func(dst *uint64, src *float32, words, vectors int)
 	unpackSigns    func(dst *float32, src *uint64, words, vectors int)
 	binConv        [2]binConvTile // the larger first; without run where the tier has none
+	lookup         *lookupKernels // nil where the tier has none
 }
 
 // binConvTile computes blocks of pixels by 16 filters:

@@ -42,6 +42,11 @@ func avx2Tier() *tier {
 		countMoments: avx2.CountMoments, maskGrad: avx2.MaskGrad, combineMasked: avx2.CombineMasked,
 
 		packSigns: avx2.PackSigns, unpackSigns: avx2.UnpackSigns,
+		lookup: &lookupKernels{
+			tiles: [2][2]lookupTile{{avx2.LookupTile4x64, avx2.LookupTile2x64}, {avx2.LookupTile4x32, avx2.LookupTile2x32}},
+			pair:  [3]pairNibbles{avx2.PairNibbles16, avx2.PairNibbles32, avx2.PairNibbles64},
+			widen: avx2.WidenCounts,
+		},
 	}
 }
 

@@ -299,3 +299,74 @@ func PackSigns(dst *uint64, src *float32, words int, vectors int)
 //
 //go:noescape
 func UnpackSigns(dst *float32, src *uint64, words int, vectors int)
+
+// LookupTile4x64 computes blocks of 4 pixels by 64 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/2+k] - 2 * sum over r < flushes*perFlush, i < 3*groups of
+//	                    popcount(nibble p%2 of x[p/2*xPair + runs[r]/2 + i] ^ w[(r*3*groups+i)*lanes + lane(k)])
+//
+// for p < 4*blocks and k < 64 = lanes. An element of x holds the nibbles of two pixels in its bits 4 to 7 and 8 to 11; a weight
+// with bit 7 set counts nothing. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
+// perFlush*groups is at most 21. Counts are at least 1.
+//
+//go:noescape
+func LookupTile4x64(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+
+// LookupTile2x64 computes blocks of 2 pixels by 64 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/2+k] - 2 * sum over r < flushes*perFlush, i < 3*groups of
+//	                    popcount(nibble p%2 of x[p/2*xPair + runs[r]/2 + i] ^ w[(r*3*groups+i)*lanes + lane(k)])
+//
+// for p < 2*blocks and k < 64 = lanes. An element of x holds the nibbles of two pixels in its bits 4 to 7 and 8 to 11; a weight
+// with bit 7 set counts nothing. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
+// perFlush*groups is at most 21. Counts are at least 1.
+//
+//go:noescape
+func LookupTile2x64(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+
+// LookupTile4x32 computes blocks of 4 pixels by 32 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/2+k] - 2 * sum over r < flushes*perFlush, i < 3*groups of
+//	                    popcount(nibble p%2 of x[p/2*xPair + runs[r]/2 + i] ^ w[(r*3*groups+i)*lanes + lane(k)])
+//
+// for p < 4*blocks and k < 32 = lanes. An element of x holds the nibbles of two pixels in its bits 4 to 7 and 8 to 11; a weight
+// with bit 7 set counts nothing. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
+// perFlush*groups is at most 21. Counts are at least 1.
+//
+//go:noescape
+func LookupTile4x32(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+
+// LookupTile2x32 computes blocks of 2 pixels by 32 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/2+k] - 2 * sum over r < flushes*perFlush, i < 3*groups of
+//	                    popcount(nibble p%2 of x[p/2*xPair + runs[r]/2 + i] ^ w[(r*3*groups+i)*lanes + lane(k)])
+//
+// for p < 2*blocks and k < 32 = lanes. An element of x holds the nibbles of two pixels in its bits 4 to 7 and 8 to 11; a weight
+// with bit 7 set counts nothing. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
+// perFlush*groups is at most 21. Counts are at least 1.
+//
+//go:noescape
+func LookupTile2x32(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+
+// PairNibbles16 writes, for each of 4*steps words of x and of y, their lowest 16 bits as nibbles in ascending order: one element of dst
+// for each nibble, with that of x in bits 4 to 7 and that of y in bits 8 to 11.
+//
+//go:noescape
+func PairNibbles16(dst *uint16, x *uint64, y *uint64, steps int)
+
+// PairNibbles32 writes, for each of 2*steps words of x and of y, their lowest 32 bits as nibbles in ascending order: one element of dst
+// for each nibble, with that of x in bits 4 to 7 and that of y in bits 8 to 11.
+//
+//go:noescape
+func PairNibbles32(dst *uint16, x *uint64, y *uint64, steps int)
+
+// PairNibbles64 writes, for each of 1*steps words of x and of y, their lowest 64 bits as nibbles in ascending order: one element of dst
+// for each nibble, with that of x in bits 4 to 7 and that of y in bits 8 to 11.
+//
+//go:noescape
+func PairNibbles64(dst *uint16, x *uint64, y *uint64, steps int)
+
+// WidenCounts is dst[p*dstPixel+k] = src[p*srcPixel+k] for p < pixels and k < 8*vectors.
+//
+//go:noescape
+func WidenCounts(dst *int32, src *int16, pixels int, vectors int, dstPixel int, srcPixel int)

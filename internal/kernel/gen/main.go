@@ -29,5 +29,6 @@ func main() {
 	tier.block()
 	tier.bits()
 	tier.binconv()
+	tier.lookup()
 	Generate()
 }
