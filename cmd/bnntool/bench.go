@@ -1,104 +1,121 @@
-//go:build !device
-
 package main
 
 import (
 	"fmt"
-	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
-	"github.com/bnntool/bnntool/configs"
-	"github.com/bnntool/bnntool/internal/kernel"
-	"github.com/bnntool/bnntool/train"
+	"github.com/bnntool/bnntool/runtime/benchmark"
 	"github.com/urfave/cli/v2"
 )
 
 func (e *env) benchCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "bench",
-		Usage: "measure speed on this machine",
-		Subcommands: []*cli.Command{{
-			Name:      "train",
-			Usage:     "time training steps on one fixed random batch",
-			ArgsUsage: "[RECIPE]",
-			Flags: []cli.Flag{
-				&cli.IntFlag{Name: "batch", Usage: "images of a step (default: the recipe's)"},
-				&cli.IntFlag{Name: "threads", Usage: "threads that compute (default: one a core)"},
-				&cli.IntFlag{Name: "warmup", Value: 2, Usage: "steps before those that count"},
-				&cli.IntFlag{Name: "steps", Value: 9, Usage: "steps that count; the median is reported"},
-				&cli.StringSliceFlag{Name: "set", Usage: "KEY=VALUE: override a key of the recipe; may be repeated"},
-				&cli.BoolFlag{Name: "profile", Usage: "print the time in each kind of operation first"},
-			},
-			Action:       e.benchTrain,
-			OnUsageError: usageFault,
-		}},
-		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return usagef("unknown benchmark %q: want train", c.Args().First())
-			}
-			return usagef("bench needs what to measure: train")
+		Name:      "bench",
+		Usage:     "measure speed on this machine: of an artifact" + benchUsage,
+		ArgsUsage: "MODEL",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "threads", Usage: "numbers of threads, as in 1,2 (default: 1 and one a core)"},
+			&cli.StringFlag{Name: "batch", Usage: "numbers of images of a call, as in 1,8 (default: 1 and 8)"},
+			&cli.DurationFlag{Name: "time", Value: time.Second, Usage: "how long each combination is measured"},
+			formatFlag(),
+			&cli.BoolFlag{Name: "quiet", Usage: "print the closing line only"},
 		},
+		Subcommands: e.benchMore(),
+		Action:      e.benchModel,
 	}
 }
 
-func (e *env) benchTrain(c *cli.Context) error {
-	if c.NArg() > 1 {
-		return usagef("bench train takes one recipe, got %d arguments", c.NArg())
+// The forms in which bench prints its tables.
+const (
+	markdown   = "md"
+	jsonFormat = "json"
+	csvFormat  = "csv"
+)
+
+func formatFlag() cli.Flag {
+	return &cli.StringFlag{Name: "format", Value: markdown, Usage: "md (tables and a closing line), json or csv"}
+}
+
+// format returns the value of --format.
+func format(c *cli.Context) (string, error) {
+	if f := c.String("format"); slices.Contains([]string{markdown, jsonFormat, csvFormat}, f) {
+		return f, nil
 	}
-	name := c.Args().First()
-	if name == "" {
-		name = "cifar10-recu-resnet20"
+	return "", usagef("--format is %q, want md, json or csv", c.String("format"))
+}
+
+// numbers returns the value of a flag that is a list of numbers from 1, nil if it is not set.
+func numbers(c *cli.Context, flag string) ([]int, error) {
+	var list []int
+	if !c.IsSet(flag) {
+		return nil, nil
 	}
-	set := c.StringSlice("set")
-	if c.IsSet("batch") {
-		set = append(set, fmt.Sprintf("train.batch=%d", c.Int("batch")))
+	for s := range strings.SplitSeq(c.String(flag), ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(s))
+		if err != nil || n < 1 {
+			return nil, usagef("--%s is %q, want numbers from 1, as in 1,2", flag, c.String(flag))
+		}
+		list = append(list, n)
 	}
-	recipe, err := configs.Load(name, set...)
+	return list, nil
+}
+
+func (e *env) benchModel(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return usagef("bench takes one artifact or %s, got %d arguments", strings.Join(subcommands(c), " or "), c.NArg())
+	}
+	form, err := format(c)
 	if err != nil {
 		return err
 	}
-	net, err := recipe.Net(recipe.Expected())
+	o := benchmark.Options{Time: c.Duration("time")}
+	if o.Threads, err = numbers(c, "threads"); err != nil {
+		return err
+	}
+	if o.Batches, err = numbers(c, "batch"); err != nil {
+		return err
+	}
+	if o.Time <= 0 {
+		return usagef("--time is %v, want more than 0", o.Time)
+	}
+	path := c.Args().First()
+	file, err := fileFormat(path)
 	if err != nil {
 		return err
 	}
-	r, err := train.Benchmark(c.Context, train.BenchmarkOptions{Net: net, Config: recipe.Train, Threads: c.Int("threads"), Warmup: c.Int("warmup"), Steps: c.Int("steps")})
+	if file == checkpointFormat {
+		return notConverted("bench", path)
+	}
+	r, err := benchmark.Model(c.Context, path, o)
 	if err != nil {
 		return err
 	}
-	if c.Bool("profile") {
-		if err := e.printProfile(r); err != nil {
+	switch form {
+	case jsonFormat:
+		return printJSON(e.stdout, modelBench(path, r))
+	case csvFormat:
+		return modelBenchCSV(r).writeCSV(e.stdout)
+	}
+	if !c.Bool("quiet") {
+		if err := e.printModelBench(path, r); err != nil {
 			return err
 		}
 	}
-	tier, _ := kernel.Tier()
-	_, err = fmt.Fprintf(e.stdout, "peer=bnntool version=%s recipe=%s beta=%d batch=%d threads=%d kernels=%s images_per_s=%.1f ms_per_step=%.1f\n",
-		moduleVersion(), value(name), net.Beta, recipe.Train.Batch, r.Threads, tier, r.ImagesPerSecond(recipe.Train.Batch), milliseconds(r.Step))
+	first := r.Latencies[0]
+	_, err = fmt.Fprintf(e.stdout, "peer=bnntool version=%s model=%s network=%s kernels=%s threads=%d batch=%d samples=%d min_us=%s median_us=%s p99_us=%s images_per_s=%.0f file_bytes=%d\n",
+		moduleVersion(), value(path), value(r.Info.Name), r.Tier, first.Threads, first.Batch, len(first.Samples),
+		microseconds(first.Min()), microseconds(first.Median()), microseconds(first.P99()), first.ImagesPerSecond(), r.Info.FileBytes)
 	return err
 }
 
-// printProfile prints where the time of the steps went.
-func (e *env) printProfile(r *train.BenchmarkResult) error {
-	var steps, rest time.Duration
-	for _, s := range r.Steps {
-		steps += s
+// subcommands returns the names of the subcommands of c's command.
+func subcommands(c *cli.Context) []string {
+	var names []string
+	for _, sub := range c.Command.Subcommands {
+		names = append(names, sub.Name)
 	}
-	rest = steps
-	fmt.Fprintf(e.stdout, "%-26s %8s %10s %8s\n", "operation", "calls", "ms a step", "share")
-	n := time.Duration(len(r.Steps))
-	for _, op := range r.Operations {
-		rest -= op.Time
-		fmt.Fprintf(e.stdout, "%-26s %8d %10.3f %6.1f %%\n", op.Name, op.Calls/len(r.Steps), milliseconds(op.Time/n), 100*op.Time.Seconds()/steps.Seconds())
-	}
-	_, err := fmt.Fprintf(e.stdout, "%-26s %8s %10.3f %6.1f %%\n", "solver, tape machine", "", milliseconds(rest/n), 100*rest.Seconds()/steps.Seconds())
-	return err
-}
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// moduleVersion returns the version of this module that the program was built from.
-func moduleVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(unknown)"
+	return names
 }

@@ -70,6 +70,8 @@ func TestDeviceBuild(t *testing.T) {
 		{[]string{"inspect", "r/best.safetensors"}, exitFault, "is no artifact"},
 		{[]string{"inspect", "digits"}, exitFault, "digits: there is no such file"},
 		{[]string{"predict", "r/best.safetensors", "x"}, exitFault, "is a checkpoint"},
+		{[]string{"bench", "r/model.bnn", "--time", "1ms"}, exitDone, "peer=bnntool "},
+		{[]string{"bench", "train"}, exitFault, "train: no such file"},
 		{[]string{"train"}, exitUsage, `unknown command "train"`},
 		{[]string{"version"}, exitDone, "tags device"},
 	} {

@@ -11,7 +11,7 @@ import (
 
 // commands returns the commands of this build.
 func (e *env) commands() []*cli.Command {
-	return []*cli.Command{e.evalCommand(), e.predictCommand(), e.inspectCommand(), e.versionCommand()}
+	return []*cli.Command{e.evalCommand(), e.predictCommand(), e.inspectCommand(), e.benchCommand(), e.versionCommand()}
 }
 
 // openCheckpoint refuses: a checkpoint needs what this build leaves out.
@@ -35,7 +35,10 @@ func notInThisBuild(what string) error {
 // excerpt returns nothing: no error of this build is about a place in a text.
 func excerpt(error) string { return "" }
 
-const downloads = ""
+const downloads, benchUsage = "", ""
+
+// benchMore returns nothing: training steps are not part of this build.
+func (e *env) benchMore() []*cli.Command { return nil }
 
 // fetcher returns nothing: this build downloads nothing.
 func fetcher(func(name string, done, total int64)) func(ctx context.Context, url, sum, dst string) error {

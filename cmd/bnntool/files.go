@@ -41,6 +41,11 @@ func fileFormat(path string) (string, error) {
 	}
 }
 
+// notConverted is the error of a command that takes artifacts, for a checkpoint.
+func notConverted(command, path string) error {
+	return fmt.Errorf("%s is a checkpoint, %s takes an artifact: bnntool convert %s -o model.bnn makes one", path, command, path)
+}
+
 // value returns s as the value of a key=value pair: quoted if it would not end at a space.
 func value(s string) string {
 	if strings.ContainsAny(s, " \t\n\"'=") {

@@ -53,7 +53,7 @@ func (e *env) predict(c *cli.Context) error {
 		return err
 	}
 	if format == checkpointFormat {
-		return fmt.Errorf("%s is a checkpoint, predict takes an artifact: bnntool convert %s -o model.bnn makes one", path, path)
+		return notConverted("predict", path)
 	}
 	engine, err := runtime.Open(path, runtime.Options{Threads: c.Int("threads")})
 	if err != nil {

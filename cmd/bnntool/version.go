@@ -48,3 +48,11 @@ func noArguments(c *cli.Context) error {
 	}
 	return nil
 }
+
+// moduleVersion returns the version of this module that the program was built from.
+func moduleVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(unknown)"
+}
