@@ -17,18 +17,22 @@ type binConv struct {
 	bits     []uint64 // [B, InWords]: the signs of x
 	given    bool     // bits and deviations come with x
 	filters  *kernel.SignFilters
-	size     []float32   // |w_k|
-	counts   [][]int32   // by worker
-	padded   [][]uint64  // by worker: scratch
-	signs    [][]float32 // by worker: one image's signs as ±1
+	size     []float32  // |w_k|
+	counts   [][]int32  // by worker
+	padded   [][]uint64 // by worker: scratch
+	grads    *kernel.SignGradients
+	scratch  []*kernel.SignGradScratch // by worker
+	sized    [][]float32               // by worker: dy·|w_k| of one image, where a |w_k| is not 1
 	fwd, bwd func(worker, chunk int)
 }
 
 func newBinConv(m *machine, g kernel.Geometry, n *model.Node, training, alpha bool) *binConv {
-	o := &binConv{convGrad: newConvGrad(m, g, alpha), q: newQuantizer(n.InputQuant, training, m.capacity),
-		bits: make([]uint64, m.capacity*g.InWords()), filters: kernel.NewSignFilters(g), size: make([]float32, g.K),
-		signs: m.workers.perWorker(g.InLen())}
-	o.exactFilters, o.exactInput = true, n.WeightQuant == model.ReCUWeight
+	grads := kernel.NewSignGradients(g)
+	o := &binConv{convGrad: newConvGrad(m, g, alpha, grads.FiltersLen(), grads.ToOIHW), grads: grads, q: newQuantizer(n.InputQuant, training, m.capacity),
+		bits: make([]uint64, m.capacity*g.InWords()), filters: kernel.NewSignFilters(g), size: make([]float32, g.K)}
+	if n.WeightQuant != model.ReCUWeight {
+		o.sized = m.workers.perWorker(g.OutLen())
+	}
 	o.counts, o.padded = make([][]int32, m.workers.n), make([][]uint64, m.workers.n)
 	for i := range o.counts {
 		o.counts[i] = make([]int32, g.OutLen(), g.OutLen()+16)
@@ -93,7 +97,7 @@ func (o *binConv) take(s *signs) {
 }
 
 func (o *binConv) backward(dx [][]float32, dy []float32, in [][]float32, _ []float32) {
-	o.start(dx, in)
+	o.startGrad(dx, in)
 	o.dx, o.dy = dx[0], dy
 	o.m.each(o.bwd)
 	o.finish(dx)
@@ -122,10 +126,30 @@ func (o *binConv) signGrad(worker, chunk, i int, dy, dx []float32) {
 	}
 }
 
+// startGrad takes over the inputs of a backward pass.
+func (o *binConv) startGrad(dx, in [][]float32) {
+	if o.scratch == nil {
+		for range o.m.workers.n {
+			o.scratch = append(o.scratch, o.grads.NewScratch())
+		}
+	}
+	o.start(dx, in)
+	if dx[0] != nil {
+		o.grads.Pack(in[1])
+	}
+}
+
 // products adds image i to the chunk's gradient by the filters, and writes the gradient by its signs to dx unless that is
 // nil.
 func (o *binConv) products(worker, chunk, i int, dy, dx []float32) {
-	signs := o.signs[worker]
-	kernel.UnpackSigns(signs, o.packed(i), o.g.H*o.g.W*o.g.Groups, o.g.GroupC())
-	o.image(worker, chunk, dy, dx, signs)
+	dy = o.behindAlpha(worker, dy)
+	o.grads.Filters(o.partial(chunk), dy, o.packed(i), o.scratch[worker])
+	if dx == nil {
+		return
+	}
+	if o.sized != nil {
+		kernel.ScaleChannels(o.sized[worker], dy, o.size)
+		dy = o.sized[worker]
+	}
+	o.grads.Input(dx, dy, o.scratch[worker])
 }

@@ -101,7 +101,7 @@ func (o *block) applyChunk(worker, chunk int) {
 }
 
 func (o *block) backward(dx [][]float32, dy []float32, in [][]float32, _ []float32) {
-	o.conv.start(dx, in)
+	o.conv.startGrad(dx, in)
 	o.dx, o.dy = dx[0], dy
 	if o.separate {
 		o.ds = dx[len(dx)-1]

@@ -1,8 +1,7 @@
 package kernel
 
-// The gradients of a convolution. Both come in two exactnesses: with exact set, every product must be exact in
-// float32 (one operand is ±1), and may be fused with its addition; otherwise products are rounded first. Either way the
-// result is the same bits on every tier.
+// The gradients of a convolution of floats. Products are rounded before they are added; the result is the same bits on every
+// tier. Those of ±1 operands are SignGradients.
 
 // FiltersForGradInput reorders filters from PyTorch's [K,C/G,R,S] to the order that ConvGradInput reads, which depends on
 // the tier.
@@ -43,14 +42,14 @@ func GradInputScratch(g Geometry) int {
 // one sum over k for each tap, and then over the taps, each from 0 and in ascending order: blocked sums lose less to
 // rounding than one long one. scratch has GradInputScratch elements; it is zero at first and then belongs to this
 // function and this geometry.
-func ConvGradInput(dx, dy, wt, scratch []float32, g Geometry, exact bool) {
+func ConvGradInput(dx, dy, wt, scratch []float32, g Geometry) {
 	checkLen("ConvGradInput", "dx", len(dx), g.InLen())
 	checkLen("ConvGradInput", "dy", len(dy), g.OutLen())
 	checkLen("ConvGradInput", "wt", len(wt), g.FilterLen())
 	checkLen("ConvGradInput", "scratch", len(scratch), GradInputScratch(g))
 	padOut(scratch, dy, g)
 	if tilesInput(g) {
-		convGradInputTiled(dx, scratch, wt, g, tilesFor(exact))
+		convGradInputTiled(dx, scratch, wt, g, &active.tiles)
 		return
 	}
 	_, pw := paddedOut(g)
@@ -111,18 +110,18 @@ func GradFiltersScratch(g Geometry) int {
 // gradient dy, [OutH,OutW,K], of its result: for each weight one sum over the output pixels, from 0 and in ascending
 // order, which is then added to dw. scratch has GradFiltersScratch elements; it is zero at first and then belongs to this
 // function and this geometry.
-func ConvGradFilters(dw, dy, x, scratch []float32, g Geometry, exact bool) {
+func ConvGradFilters(dw, dy, x, scratch []float32, g Geometry) {
 	checkLen("ConvGradFilters", "dw", len(dw), g.FilterLen())
 	checkLen("ConvGradFilters", "dy", len(dy), g.OutLen())
 	checkLen("ConvGradFilters", "x", len(x), g.InLen())
 	checkLen("ConvGradFilters", "scratch", len(scratch), GradFiltersScratch(g))
 	if tilesFilters(g) {
 		padIn(scratch, x, g)
-		convGradFiltersTiled(dw, dy, scratch, g, tilesFor(exact))
+		convGradFiltersTiled(dw, dy, scratch, g, &active.tiles)
 		return
 	}
 	if gradTilesPatches(g) {
-		convGradFiltersPatches(dw, dy, x, scratch, g, tilesFor(exact))
+		convGradFiltersPatches(dw, dy, x, scratch, g, &active.tiles)
 		return
 	}
 	sum, rows := scratch[:g.FilterLen()], scratch[g.FilterLen():]

@@ -23,14 +23,6 @@ func flipFilters(dst, src []float32, g Geometry) {
 	}
 }
 
-// tilesFor returns the active tier's routines.
-func tilesFor(exact bool) *tiles {
-	if exact {
-		return &active.exact
-	}
-	return &active.rounded
-}
-
 // padOut writes dy, [OutH,OutW,K], into the interior of the padded p.
 func padOut(p, dy []float32, g Geometry) {
 	_, pw := paddedOut(g)

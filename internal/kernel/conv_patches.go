@@ -41,7 +41,7 @@ func convPatches(dst, x, w, scratch []float32, g Geometry) {
 	for first := 0; first < g.K; {
 		var tile *convTile
 		for z := 0; z < pixels; {
-			tile = active.rounded.convTile((g.K-first)/active.lanes, pixels-z)
+			tile = active.tiles.convTile((g.K-first)/active.lanes, pixels-z)
 			blocks := (pixels - z) / tile.pixels
 			tile.run(&dst[z*g.K+first], &p[z*row], &wt[first], blocks, 1, 1, n, 0, row, g.K, g.K)
 			z += blocks * tile.pixels

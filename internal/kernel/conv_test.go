@@ -155,11 +155,11 @@ func testConvAndGradients(t *testing.T) {
 			wt := make([]float32, g.FilterLen())
 			FiltersForGradInput(wt, w, g)
 			dx := make([]float32, g.InLen())
-			ConvGradInput(dx, dy, wt, make([]float32, GradInputScratch(g)), g, false)
+			ConvGradInput(dx, dy, wt, make([]float32, GradInputScratch(g)), g)
 			near(t, "dx", dx, wantX)
 
 			dw, back := make([]float32, g.FilterLen()), make([]float32, g.FilterLen())
-			ConvGradFilters(dw, dy, x, make([]float32, GradFiltersScratch(g)), g, false)
+			ConvGradFilters(dw, dy, x, make([]float32, GradFiltersScratch(g)), g)
 			FiltersToOIHW(back, dw, g)
 			near(t, "dw", back, wantW)
 		})
@@ -249,13 +249,13 @@ func BenchmarkConvGrad(b *testing.B) {
 		b.Run("input/"+g.name(), func(b *testing.B) {
 			b.SetBytes(int64(4 * (len(dx) + len(dy))))
 			for b.Loop() {
-				ConvGradInput(dx, dy, w, scratch, g, true)
+				ConvGradInput(dx, dy, w, scratch, g)
 			}
 		})
 		b.Run("filters/"+g.name(), func(b *testing.B) {
 			b.SetBytes(int64(4 * (len(x) + len(dy))))
 			for b.Loop() {
-				ConvGradFilters(w, dy, x, scratch2, g, true)
+				ConvGradFilters(w, dy, x, scratch2, g)
 			}
 		})
 	}

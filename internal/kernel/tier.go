@@ -12,21 +12,22 @@ const (
 
 // tier is the assembly of one instruction set.
 type tier struct {
-	name  string
-	lanes int // float32 lanes of a vector, 0 without assembly
-	// The tiles, with products rounded before they are added, and fused for products that are exact.
-	rounded, exact tiles
-	flat           flatKernels
-	affine         []affineKernels // by channels of a vector, the most first
-	wide           []wideKernels   // by elements of a vector, the most first
-	blocks         []blockKernels  // for sources of 16, 8 and 4 channels
-	countMoments   func(dst *int16, sum, squares, counts *int32, pixels, step int)
-	maskGrad       func(dx, dy *float32, mask *uint16, steps int)
-	combineMasked  func(d, x, dy *float32, mask *uint16, steps int, p, q, r float64)
-	packSigns      func(dst *uint64, src *float32, words, vectors int)
-	unpackSigns    func(dst *float32, src *uint64, words, vectors int)
-	binConv        [2]binConvTile // the larger first; without run where the tier has none
-	lookup         *lookupKernels // nil where the tier has none
+	name          string
+	lanes         int // float32 lanes of a vector, 0 without assembly
+	tiles         tiles
+	signs         []signKernels // by lanes, the most first
+	signLayout    signLayout
+	flat          flatKernels
+	affine        []affineKernels // by channels of a vector, the most first
+	wide          []wideKernels   // by elements of a vector, the most first
+	blocks        []blockKernels  // for sources of 16, 8 and 4 channels
+	countMoments  func(dst *int16, sum, squares, counts *int32, pixels, step int)
+	maskGrad      func(dx, dy *float32, mask *uint16, steps int)
+	combineMasked func(d, x, dy *float32, mask *uint16, steps int, p, q, r float64)
+	packSigns     func(dst *uint64, src *float32, words, vectors int)
+	unpackSigns   func(dst *float32, src *uint64, words, vectors int)
+	binConv       [2]binConvTile // the larger first; without run where the tier has none
+	lookup        *lookupKernels // nil where the tier has none
 }
 
 // binConvTile computes blocks of pixels by 16 filters:

@@ -23,14 +23,11 @@ func detect() []*tier {
 func avx2Tier() *tier {
 	return &tier{
 		name: AVX2, lanes: 8,
-		rounded: tiles{
+		tiles: tiles{
 			conv: []convTile{{2, 4, avx2.ConvTile2x4}, {2, 1, avx2.ConvTile2x1}, {1, 8, avx2.ConvTile1x8}, {1, 1, avx2.ConvTile1x1}},
 			grad: []gradTile{{4, 2, avx2.GradTile4x2}, {4, 1, avx2.GradTile4x1}},
 		},
-		exact: tiles{
-			conv: []convTile{{2, 4, avx2.FusedConvTile2x4}, {2, 1, avx2.FusedConvTile2x1}, {1, 8, avx2.FusedConvTile1x8}, {1, 1, avx2.FusedConvTile1x1}},
-			grad: []gradTile{{4, 3, avx2.FusedGradTile4x3}, {4, 1, avx2.FusedGradTile4x1}},
-		},
+		signs: []signKernels{avx2Signs}, signLayout: avx2SignLayout,
 		flat:   flatKernels{avx2.Add, avx2.HardtanhGrad, avx2.Hardtanh, avx2.ScaleChannels, avx2.ScaleCounts},
 		affine: []affineKernels{{8, avx2.Affine, avx2.AffineCounts}},
 		wide:   []wideKernels{avx2Wide},
@@ -55,14 +52,11 @@ var avx2Wide = wideKernels{4, avx2.Moments, avx2.BatchNorm, avx2.BatchNormSums, 
 func avx512Tier() *tier {
 	return &tier{
 		name: AVX512, lanes: 16,
-		rounded: tiles{
+		tiles: tiles{
 			conv: []convTile{{2, 4, avx512.ConvTile2x4}, {2, 1, avx512.ConvTile2x1}, {1, 8, avx512.ConvTile1x8}, {1, 1, avx512.ConvTile1x1}},
 			grad: []gradTile{{8, 3, avx512.GradTile8x3}, {4, 3, avx512.GradTile4x3}, {8, 1, avx512.GradTile8x1}, {4, 1, avx512.GradTile4x1}},
 		},
-		exact: tiles{
-			conv: []convTile{{2, 4, avx512.FusedConvTile2x4}, {2, 1, avx512.FusedConvTile2x1}, {1, 8, avx512.FusedConvTile1x8}, {1, 1, avx512.FusedConvTile1x1}},
-			grad: []gradTile{{8, 3, avx512.FusedGradTile8x3}, {4, 3, avx512.FusedGradTile4x3}, {8, 1, avx512.FusedGradTile8x1}, {4, 1, avx512.FusedGradTile4x1}},
-		},
+		signs: []signKernels{avx512Signs, avx2Signs}, signLayout: avx2SignLayout,
 		flat:   flatKernels{avx512.Add, avx512.HardtanhGrad, avx512.Hardtanh, avx512.ScaleChannels, avx512.ScaleCounts},
 		affine: []affineKernels{{16, avx512.Affine, avx512.AffineCounts}, {8, avx2.Affine, avx2.AffineCounts}},
 		wide: []wideKernels{
@@ -79,3 +73,13 @@ func avx512Tier() *tier {
 		binConv: [2]binConvTile{{8, avx512.BinConvTile8}, {1, avx512.BinConvTile1}},
 	}
 }
+
+var avx2Signs = signKernels{lanes: 8, channels: avx2.TableChannels, sums: []signSum{
+	{8, 1, avx2.SignSum1x8}, {4, 2, avx2.SignSum2x4}, {4, 1, avx2.SignSum1x4}, {2, 4, avx2.SignSum4x2}, {2, 1, avx2.SignSum1x2}, {1, 8, avx2.SignSum8x1}, {1, 1, avx2.SignSum1x1},
+}}
+
+var avx512Signs = signKernels{lanes: 16, channels: avx512.TableChannels, sums: []signSum{
+	{8, 1, avx512.SignSum1x8}, {4, 2, avx512.SignSum2x4}, {4, 1, avx512.SignSum1x4}, {2, 4, avx512.SignSum4x2}, {2, 1, avx512.SignSum1x2}, {1, 8, avx512.SignSum8x1}, {1, 1, avx512.SignSum1x1},
+}}
+
+var avx2SignLayout = signLayout{avx2.TablePixels, avx2.Transpose, avx2.TableOffsets}

@@ -368,351 +368,6 @@ depth:
 	VZEROUPPER
 	RET
 
-// func FusedConvTile2x4(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-// Requires: AVX, FMA3
-TEXT ·FusedConvTile2x4(SB), NOSPLIT, $0-88
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+64(FP), BX
-	SHLQ $0x02, BX
-	MOVQ wStep+80(FP), SI
-	SHLQ $0x02, SI
-	LEAQ (BX)(BX*2), DI
-
-block:
-	VXORPS  Y0, Y0, Y0
-	MOVQ    AX, R8
-	MOVQ    dstPixel+72(FP), R9
-	SHLQ    $0x02, R9
-	VMOVUPS Y0, (R8)
-	VMOVUPS Y0, 32(R8)
-	ADDQ    R9, R8
-	VMOVUPS Y0, (R8)
-	VMOVUPS Y0, 32(R8)
-	ADDQ    R9, R8
-	VMOVUPS Y0, (R8)
-	VMOVUPS Y0, 32(R8)
-	ADDQ    R9, R8
-	VMOVUPS Y0, (R8)
-	VMOVUPS Y0, 32(R8)
-	MOVQ    CX, R8
-	MOVQ    w+16(FP), R9
-	MOVQ    rows+32(FP), R10
-
-row:
-	MOVQ R8, R11
-	MOVQ taps+40(FP), R12
-
-tap:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   depth+48(FP), R13
-
-depth:
-	VMOVUPS      (R9), Y8
-	VMOVUPS      32(R9), Y9
-	VBROADCASTSS (R11), Y10
-	VFMADD231PS  Y10, Y8, Y0
-	VFMADD231PS  Y10, Y9, Y1
-	VBROADCASTSS (R11)(BX*1), Y10
-	VFMADD231PS  Y10, Y8, Y2
-	VFMADD231PS  Y10, Y9, Y3
-	VBROADCASTSS (R11)(BX*2), Y10
-	VFMADD231PS  Y10, Y8, Y4
-	VFMADD231PS  Y10, Y9, Y5
-	VBROADCASTSS (R11)(DI*1), Y10
-	VFMADD231PS  Y10, Y8, Y6
-	VFMADD231PS  Y10, Y9, Y7
-	ADDQ         SI, R9
-	ADDQ         $0x04, R11
-	DECQ         R13
-	JNZ          depth
-	MOVQ         AX, R13
-	MOVQ         dstPixel+72(FP), R14
-	SHLQ         $0x02, R14
-	VADDPS       (R13), Y0, Y0
-	VMOVUPS      Y0, (R13)
-	VADDPS       32(R13), Y1, Y1
-	VMOVUPS      Y1, 32(R13)
-	ADDQ         R14, R13
-	VADDPS       (R13), Y2, Y2
-	VMOVUPS      Y2, (R13)
-	VADDPS       32(R13), Y3, Y3
-	VMOVUPS      Y3, 32(R13)
-	ADDQ         R14, R13
-	VADDPS       (R13), Y4, Y4
-	VMOVUPS      Y4, (R13)
-	VADDPS       32(R13), Y5, Y5
-	VMOVUPS      Y5, 32(R13)
-	ADDQ         R14, R13
-	VADDPS       (R13), Y6, Y6
-	VMOVUPS      Y6, (R13)
-	VADDPS       32(R13), Y7, Y7
-	VMOVUPS      Y7, 32(R13)
-	DECQ         R12
-	JNZ          tap
-	MOVQ         srcRow+56(FP), R11
-	SHLQ         $0x02, R11
-	ADDQ         R11, R8
-	DECQ         R10
-	JNZ          row
-	MOVQ         dstPixel+72(FP), R8
-	SHLQ         $0x02, R8
-	ADDQ         R8, AX
-	ADDQ         R8, AX
-	ADDQ         R8, AX
-	ADDQ         R8, AX
-	LEAQ         (CX)(BX*4), CX
-	DECQ         DX
-	JNZ          block
-	VZEROUPPER
-	RET
-
-// func FusedConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-// Requires: AVX, FMA3
-TEXT ·FusedConvTile2x1(SB), NOSPLIT, $0-88
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+64(FP), BX
-	SHLQ $0x02, BX
-	MOVQ wStep+80(FP), SI
-	SHLQ $0x02, SI
-
-block:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   CX, DI
-	MOVQ   w+16(FP), R8
-	MOVQ   rows+32(FP), R9
-
-row:
-	MOVQ DI, R10
-	MOVQ taps+40(FP), R11
-
-tap:
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   depth+48(FP), R12
-
-depth:
-	VMOVUPS      (R8), Y4
-	VMOVUPS      32(R8), Y5
-	VBROADCASTSS (R10), Y6
-	VFMADD231PS  Y6, Y4, Y2
-	VFMADD231PS  Y6, Y5, Y3
-	ADDQ         SI, R8
-	ADDQ         $0x04, R10
-	DECQ         R12
-	JNZ          depth
-	VADDPS       Y2, Y0, Y0
-	VADDPS       Y3, Y1, Y1
-	DECQ         R11
-	JNZ          tap
-	MOVQ         srcRow+56(FP), R10
-	SHLQ         $0x02, R10
-	ADDQ         R10, DI
-	DECQ         R9
-	JNZ          row
-	MOVQ         AX, DI
-	MOVQ         dstPixel+72(FP), R8
-	SHLQ         $0x02, R8
-	VMOVUPS      Y0, (DI)
-	VMOVUPS      Y1, 32(DI)
-	MOVQ         dstPixel+72(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, AX
-	LEAQ         (CX)(BX*1), CX
-	DECQ         DX
-	JNZ          block
-	VZEROUPPER
-	RET
-
-// func FusedConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-// Requires: AVX, FMA3
-TEXT ·FusedConvTile1x8(SB), NOSPLIT, $8-88
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+64(FP), BX
-	SHLQ $0x02, BX
-	MOVQ wStep+80(FP), SI
-	SHLQ $0x02, SI
-	LEAQ (BX)(BX*2), DI
-	LEAQ (BX)(BX*4), R8
-	LEAQ (DI)(BX*4), R9
-
-block:
-	VXORPS  Y0, Y0, Y0
-	MOVQ    AX, R10
-	MOVQ    dstPixel+72(FP), R11
-	SHLQ    $0x02, R11
-	VMOVUPS Y0, (R10)
-	ADDQ    R11, R10
-	VMOVUPS Y0, (R10)
-	ADDQ    R11, R10
-	VMOVUPS Y0, (R10)
-	ADDQ    R11, R10
-	VMOVUPS Y0, (R10)
-	ADDQ    R11, R10
-	VMOVUPS Y0, (R10)
-	ADDQ    R11, R10
-	VMOVUPS Y0, (R10)
-	ADDQ    R11, R10
-	VMOVUPS Y0, (R10)
-	ADDQ    R11, R10
-	VMOVUPS Y0, (R10)
-	MOVQ    CX, R10
-	MOVQ    w+16(FP), R11
-	MOVQ    rows+32(FP), R12
-
-row:
-	MOVQ R10, R13
-	MOVQ taps+40(FP), R14
-
-tap:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   depth+48(FP), R15
-
-depth:
-	VMOVUPS      (R11), Y8
-	VBROADCASTSS (R13), Y9
-	VFMADD231PS  Y9, Y8, Y0
-	VBROADCASTSS (R13)(BX*1), Y9
-	VFMADD231PS  Y9, Y8, Y1
-	VBROADCASTSS (R13)(BX*2), Y9
-	VFMADD231PS  Y9, Y8, Y2
-	VBROADCASTSS (R13)(DI*1), Y9
-	VFMADD231PS  Y9, Y8, Y3
-	VBROADCASTSS (R13)(BX*4), Y9
-	VFMADD231PS  Y9, Y8, Y4
-	VBROADCASTSS (R13)(R8*1), Y9
-	VFMADD231PS  Y9, Y8, Y5
-	VBROADCASTSS (R13)(DI*2), Y9
-	VFMADD231PS  Y9, Y8, Y6
-	VBROADCASTSS (R13)(R9*1), Y9
-	VFMADD231PS  Y9, Y8, Y7
-	ADDQ         SI, R11
-	ADDQ         $0x04, R13
-	DECQ         R15
-	JNZ          depth
-	MOVQ         AX, R15
-	MOVQ         dstPixel+72(FP), BP
-	SHLQ         $0x02, BP
-	VADDPS       (R15), Y0, Y0
-	VMOVUPS      Y0, (R15)
-	ADDQ         BP, R15
-	VADDPS       (R15), Y1, Y1
-	VMOVUPS      Y1, (R15)
-	ADDQ         BP, R15
-	VADDPS       (R15), Y2, Y2
-	VMOVUPS      Y2, (R15)
-	ADDQ         BP, R15
-	VADDPS       (R15), Y3, Y3
-	VMOVUPS      Y3, (R15)
-	ADDQ         BP, R15
-	VADDPS       (R15), Y4, Y4
-	VMOVUPS      Y4, (R15)
-	ADDQ         BP, R15
-	VADDPS       (R15), Y5, Y5
-	VMOVUPS      Y5, (R15)
-	ADDQ         BP, R15
-	VADDPS       (R15), Y6, Y6
-	VMOVUPS      Y6, (R15)
-	ADDQ         BP, R15
-	VADDPS       (R15), Y7, Y7
-	VMOVUPS      Y7, (R15)
-	DECQ         R14
-	JNZ          tap
-	MOVQ         srcRow+56(FP), R13
-	SHLQ         $0x02, R13
-	ADDQ         R13, R10
-	DECQ         R12
-	JNZ          row
-	MOVQ         dstPixel+72(FP), R10
-	SHLQ         $0x02, R10
-	ADDQ         R10, AX
-	ADDQ         R10, AX
-	ADDQ         R10, AX
-	ADDQ         R10, AX
-	ADDQ         R10, AX
-	ADDQ         R10, AX
-	ADDQ         R10, AX
-	ADDQ         R10, AX
-	LEAQ         (CX)(BX*8), CX
-	DECQ         DX
-	JNZ          block
-	VZEROUPPER
-	RET
-
-// func FusedConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-// Requires: AVX, FMA3
-TEXT ·FusedConvTile1x1(SB), NOSPLIT, $0-88
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+64(FP), BX
-	SHLQ $0x02, BX
-	MOVQ wStep+80(FP), SI
-	SHLQ $0x02, SI
-
-block:
-	VXORPS Y0, Y0, Y0
-	MOVQ   CX, DI
-	MOVQ   w+16(FP), R8
-	MOVQ   rows+32(FP), R9
-
-row:
-	MOVQ DI, R10
-	MOVQ taps+40(FP), R11
-
-tap:
-	VXORPS Y1, Y1, Y1
-	MOVQ   depth+48(FP), R12
-
-depth:
-	VMOVUPS      (R8), Y2
-	VBROADCASTSS (R10), Y3
-	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         SI, R8
-	ADDQ         $0x04, R10
-	DECQ         R12
-	JNZ          depth
-	VADDPS       Y1, Y0, Y0
-	DECQ         R11
-	JNZ          tap
-	MOVQ         srcRow+56(FP), R10
-	SHLQ         $0x02, R10
-	ADDQ         R10, DI
-	DECQ         R9
-	JNZ          row
-	MOVQ         AX, DI
-	MOVQ         dstPixel+72(FP), R8
-	SHLQ         $0x02, R8
-	VMOVUPS      Y0, (DI)
-	MOVQ         dstPixel+72(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, AX
-	LEAQ         (CX)(BX*1), CX
-	DECQ         DX
-	JNZ          block
-	VZEROUPPER
-	RET
-
 // func GradTile4x2(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
 // Requires: AVX
 TEXT ·GradTile4x2(SB), NOSPLIT, $0-80
@@ -862,16 +517,18 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func FusedGradTile4x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
-// Requires: AVX, FMA3
-TEXT ·FusedGradTile4x3(SB), NOSPLIT, $0-80
-	MOVQ   dy+8(FP), AX
-	MOVQ   x+16(FP), CX
-	MOVQ   rows+24(FP), DX
-	MOVQ   dyPixel+48(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   xPixel+64(FP), SI
-	SHLQ   $0x02, SI
+// func SignSum1x8(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX
+TEXT ·SignSum1x8(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -880,141 +537,725 @@ TEXT ·FusedGradTile4x3(SB), NOSPLIT, $0-80
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
 
 row:
-	MOVQ AX, DI
-	MOVQ CX, R8
-	MOVQ pixels+32(FP), R9
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
 
-pixel:
-	VMOVUPS      (R8), Y12
-	VMOVUPS      32(R8), Y13
-	VMOVUPS      64(R8), Y14
-	VBROADCASTSS (DI), Y15
-	VFMADD231PS  Y15, Y12, Y0
-	VFMADD231PS  Y15, Y13, Y1
-	VFMADD231PS  Y15, Y14, Y2
-	VBROADCASTSS 4(DI), Y15
-	VFMADD231PS  Y15, Y12, Y3
-	VFMADD231PS  Y15, Y13, Y4
-	VFMADD231PS  Y15, Y14, Y5
-	VBROADCASTSS 8(DI), Y15
-	VFMADD231PS  Y15, Y12, Y6
-	VFMADD231PS  Y15, Y13, Y7
-	VFMADD231PS  Y15, Y14, Y8
-	VBROADCASTSS 12(DI), Y15
-	VFMADD231PS  Y15, Y12, Y9
-	VFMADD231PS  Y15, Y13, Y10
-	VFMADD231PS  Y15, Y14, Y11
-	ADDQ         BX, DI
-	ADDQ         SI, R8
-	DECQ         R9
-	JNZ          pixel
-	MOVQ         dyRow+40(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, AX
-	MOVQ         xRow+56(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, CX
-	DECQ         DX
-	JNZ          row
-	MOVQ         dw+0(FP), AX
-	MOVQ         dwStep+72(FP), CX
-	SHLQ         $0x02, CX
-	VADDPS       (AX), Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VADDPS       32(AX), Y1, Y1
-	VMOVUPS      Y1, 32(AX)
-	VADDPS       64(AX), Y2, Y2
-	VMOVUPS      Y2, 64(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Y3, Y3
-	VMOVUPS      Y3, (AX)
-	VADDPS       32(AX), Y4, Y4
-	VMOVUPS      Y4, 32(AX)
-	VADDPS       64(AX), Y5, Y5
-	VMOVUPS      Y5, 64(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Y6, Y6
-	VMOVUPS      Y6, (AX)
-	VADDPS       32(AX), Y7, Y7
-	VMOVUPS      Y7, 32(AX)
-	VADDPS       64(AX), Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Y9, Y9
-	VMOVUPS      Y9, (AX)
-	VADDPS       32(AX), Y10, Y10
-	VMOVUPS      Y10, 32(AX)
-	VADDPS       64(AX), Y11, Y11
-	VMOVUPS      Y11, 64(AX)
-	ADDQ         CX, AX
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Y0, Y0
+	VADDPS  32(DI)(R12*1), Y1, Y1
+	VADDPS  64(DI)(R12*1), Y2, Y2
+	VADDPS  96(DI)(R12*1), Y3, Y3
+	VADDPS  128(DI)(R12*1), Y4, Y4
+	VADDPS  160(DI)(R12*1), Y5, Y5
+	VADDPS  192(DI)(R12*1), Y6, Y6
+	VADDPS  224(DI)(R12*1), Y7, Y7
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	VADDPS  64(AX), Y2, Y2
+	VMOVUPS Y2, 64(AX)
+	VADDPS  96(AX), Y3, Y3
+	VMOVUPS Y3, 96(AX)
+	VADDPS  128(AX), Y4, Y4
+	VMOVUPS Y4, 128(AX)
+	VADDPS  160(AX), Y5, Y5
+	VMOVUPS Y5, 160(AX)
+	VADDPS  192(AX), Y6, Y6
+	VMOVUPS Y6, 192(AX)
+	VADDPS  224(AX), Y7, Y7
+	VMOVUPS Y7, 224(AX)
+	ADDQ    BX, AX
+	ADDQ    $0x04, CX
+	DECQ    DX
+	JNZ     block
 	VZEROUPPER
 	RET
 
-// func FusedGradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
-// Requires: AVX, FMA3
-TEXT ·FusedGradTile4x1(SB), NOSPLIT, $0-80
-	MOVQ   dy+8(FP), AX
-	MOVQ   x+16(FP), CX
-	MOVQ   rows+24(FP), DX
-	MOVQ   dyPixel+48(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   xPixel+64(FP), SI
-	SHLQ   $0x02, SI
+// func SignSum2x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX
+TEXT ·SignSum2x4(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
 
 row:
-	MOVQ AX, DI
-	MOVQ CX, R8
-	MOVQ pixels+32(FP), R9
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
 
-pixel:
-	VMOVUPS      (R8), Y4
-	VBROADCASTSS (DI), Y5
-	VFMADD231PS  Y5, Y4, Y0
-	VBROADCASTSS 4(DI), Y5
-	VFMADD231PS  Y5, Y4, Y1
-	VBROADCASTSS 8(DI), Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 12(DI), Y5
-	VFMADD231PS  Y5, Y4, Y3
-	ADDQ         BX, DI
-	ADDQ         SI, R8
-	DECQ         R9
-	JNZ          pixel
-	MOVQ         dyRow+40(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, AX
-	MOVQ         xRow+56(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, CX
-	DECQ         DX
-	JNZ          row
-	MOVQ         dw+0(FP), AX
-	MOVQ         dwStep+72(FP), CX
-	SHLQ         $0x02, CX
-	VADDPS       (AX), Y0, Y0
-	VMOVUPS      Y0, (AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Y1, Y1
-	VMOVUPS      Y1, (AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Y2, Y2
-	VMOVUPS      Y2, (AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Y3, Y3
-	VMOVUPS      Y3, (AX)
-	ADDQ         CX, AX
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Y0, Y0
+	VADDPS  32(DI)(R12*1), Y1, Y1
+	VADDPS  64(DI)(R12*1), Y2, Y2
+	VADDPS  96(DI)(R12*1), Y3, Y3
+	MOVL    4(R10), R12
+	VADDPS  (DI)(R12*1), Y4, Y4
+	VADDPS  32(DI)(R12*1), Y5, Y5
+	VADDPS  64(DI)(R12*1), Y6, Y6
+	VADDPS  96(DI)(R12*1), Y7, Y7
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	VADDPS  64(AX), Y2, Y2
+	VMOVUPS Y2, 64(AX)
+	VADDPS  96(AX), Y3, Y3
+	VMOVUPS Y3, 96(AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Y4, Y4
+	VMOVUPS Y4, (AX)
+	VADDPS  32(AX), Y5, Y5
+	VMOVUPS Y5, 32(AX)
+	VADDPS  64(AX), Y6, Y6
+	VMOVUPS Y6, 64(AX)
+	VADDPS  96(AX), Y7, Y7
+	VMOVUPS Y7, 96(AX)
+	ADDQ    BX, AX
+	ADDQ    $0x08, CX
+	DECQ    DX
+	JNZ     block
 	VZEROUPPER
 	RET
+
+// func SignSum1x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX
+TEXT ·SignSum1x4(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
+
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Y0, Y0
+	VADDPS  32(DI)(R12*1), Y1, Y1
+	VADDPS  64(DI)(R12*1), Y2, Y2
+	VADDPS  96(DI)(R12*1), Y3, Y3
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	VADDPS  64(AX), Y2, Y2
+	VMOVUPS Y2, 64(AX)
+	VADDPS  96(AX), Y3, Y3
+	VMOVUPS Y3, 96(AX)
+	ADDQ    BX, AX
+	ADDQ    $0x04, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func SignSum4x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX
+TEXT ·SignSum4x2(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
+
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Y0, Y0
+	VADDPS  32(DI)(R12*1), Y1, Y1
+	MOVL    4(R10), R12
+	VADDPS  (DI)(R12*1), Y2, Y2
+	VADDPS  32(DI)(R12*1), Y3, Y3
+	MOVL    8(R10), R12
+	VADDPS  (DI)(R12*1), Y4, Y4
+	VADDPS  32(DI)(R12*1), Y5, Y5
+	MOVL    12(R10), R12
+	VADDPS  (DI)(R12*1), Y6, Y6
+	VADDPS  32(DI)(R12*1), Y7, Y7
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	VADDPS  32(AX), Y3, Y3
+	VMOVUPS Y3, 32(AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Y4, Y4
+	VMOVUPS Y4, (AX)
+	VADDPS  32(AX), Y5, Y5
+	VMOVUPS Y5, 32(AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Y6, Y6
+	VMOVUPS Y6, (AX)
+	VADDPS  32(AX), Y7, Y7
+	VMOVUPS Y7, 32(AX)
+	ADDQ    BX, AX
+	ADDQ    $0x10, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func SignSum1x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX
+TEXT ·SignSum1x2(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
+
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Y0, Y0
+	VADDPS  32(DI)(R12*1), Y1, Y1
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	ADDQ    BX, AX
+	ADDQ    $0x04, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func SignSum8x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX
+TEXT ·SignSum8x1(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
+
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Y0, Y0
+	MOVL    4(R10), R12
+	VADDPS  (DI)(R12*1), Y1, Y1
+	MOVL    8(R10), R12
+	VADDPS  (DI)(R12*1), Y2, Y2
+	MOVL    12(R10), R12
+	VADDPS  (DI)(R12*1), Y3, Y3
+	MOVL    16(R10), R12
+	VADDPS  (DI)(R12*1), Y4, Y4
+	MOVL    20(R10), R12
+	VADDPS  (DI)(R12*1), Y5, Y5
+	MOVL    24(R10), R12
+	VADDPS  (DI)(R12*1), Y6, Y6
+	MOVL    28(R10), R12
+	VADDPS  (DI)(R12*1), Y7, Y7
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Y3, Y3
+	VMOVUPS Y3, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Y4, Y4
+	VMOVUPS Y4, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Y5, Y5
+	VMOVUPS Y5, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Y6, Y6
+	VMOVUPS Y6, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Y7, Y7
+	VMOVUPS Y7, (AX)
+	ADDQ    BX, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func SignSum1x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX
+TEXT ·SignSum1x1(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VXORPS Y0, Y0, Y0
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
+
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Y0, Y0
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    BX, AX
+	ADDQ    $0x04, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func TableChannels(dst *float32, a *float32, b *float32, c *float32, d *float32, vectors int, dstStep int)
+// Requires: AVX, AVX2
+TEXT ·TableChannels(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStep+48(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         a+8(FP), DX
+	MOVQ         b+16(FP), BX
+	MOVQ         c+24(FP), SI
+	MOVQ         d+32(FP), DI
+	MOVQ         vectors+40(FP), R8
+	LEAQ         (CX)(CX*2), R9
+	LEAQ         (CX)(CX*4), R10
+	LEAQ         (R9)(CX*4), R11
+	LEAQ         (AX)(CX*8), R12
+	MOVL         $0x80000000, R13
+	VMOVD        R13, X0
+	VPBROADCASTD X0, Y0
+
+vector:
+	VMOVUPS (DX), Y1
+	VMOVUPS (BX), Y2
+	VMOVUPS (SI), Y3
+	VMOVUPS (DI), Y4
+	VADDPS  Y2, Y1, Y5
+	VADDPS  Y3, Y5, Y6
+	VADDPS  Y4, Y6, Y7
+	VMOVUPS Y7, (AX)
+	VXORPS  Y0, Y7, Y7
+	VMOVUPS Y7, (R12)(R11*1)
+	VSUBPS  Y4, Y6, Y6
+	VMOVUPS Y6, (R12)
+	VXORPS  Y0, Y6, Y6
+	VMOVUPS Y6, (AX)(R11*1)
+	VSUBPS  Y3, Y5, Y5
+	VADDPS  Y4, Y5, Y6
+	VMOVUPS Y6, (AX)(CX*4)
+	VXORPS  Y0, Y6, Y6
+	VMOVUPS Y6, (R12)(R9*1)
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS Y5, (R12)(CX*4)
+	VXORPS  Y0, Y5, Y5
+	VMOVUPS Y5, (AX)(R9*1)
+	VSUBPS  Y2, Y1, Y1
+	VADDPS  Y3, Y1, Y2
+	VADDPS  Y4, Y2, Y5
+	VMOVUPS Y5, (AX)(CX*2)
+	VXORPS  Y0, Y5, Y5
+	VMOVUPS Y5, (R12)(R10*1)
+	VSUBPS  Y4, Y2, Y2
+	VMOVUPS Y2, (R12)(CX*2)
+	VXORPS  Y0, Y2, Y2
+	VMOVUPS Y2, (AX)(R10*1)
+	VSUBPS  Y3, Y1, Y1
+	VADDPS  Y4, Y1, Y2
+	VMOVUPS Y2, (AX)(R9*2)
+	VXORPS  Y0, Y2, Y2
+	VMOVUPS Y2, (R12)(CX*1)
+	VSUBPS  Y4, Y1, Y1
+	VMOVUPS Y1, (R12)(R9*2)
+	VXORPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)(CX*1)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, SI
+	ADDQ    $0x20, DI
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, R12
+	DECQ    R8
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func TablePixels(dst *float32, src *float32, blocks int, srcStep int, dstStep int)
+// Requires: AVX, AVX2
+TEXT ·TablePixels(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStep+32(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         src+8(FP), DX
+	MOVQ         blocks+16(FP), BX
+	MOVQ         srcStep+24(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (CX)(CX*2), DI
+	LEAQ         (CX)(CX*4), R8
+	LEAQ         (DI)(CX*4), R9
+	LEAQ         (AX)(CX*8), R10
+	MOVL         $0x80000000, R11
+	VMOVD        R11, X0
+	VPBROADCASTD X0, Y0
+	LEAQ         (DX)(SI*4), R11
+	LEAQ         (SI)(SI*2), R12
+
+block:
+	VMOVUPS     (DX), X1
+	VINSERTF128 $0x01, (R11), Y1, Y1
+	VMOVUPS     (DX)(SI*1), X2
+	VINSERTF128 $0x01, (R11)(SI*1), Y2, Y2
+	VMOVUPS     (DX)(SI*2), X3
+	VINSERTF128 $0x01, (R11)(SI*2), Y3, Y3
+	VMOVUPS     (DX)(R12*1), X4
+	VINSERTF128 $0x01, (R11)(R12*1), Y4, Y4
+	VUNPCKLPS   Y2, Y1, Y5
+	VUNPCKHPS   Y2, Y1, Y6
+	VUNPCKLPS   Y4, Y3, Y7
+	VUNPCKHPS   Y4, Y3, Y8
+	VUNPCKLPD   Y7, Y5, Y9
+	VUNPCKHPD   Y7, Y5, Y5
+	VUNPCKLPD   Y8, Y6, Y7
+	VUNPCKHPD   Y8, Y6, Y6
+	VADDPS      Y5, Y9, Y8
+	VADDPS      Y7, Y8, Y10
+	VADDPS      Y6, Y10, Y11
+	VMOVUPS     Y11, (AX)
+	VXORPS      Y0, Y11, Y11
+	VMOVUPS     Y11, (R10)(R9*1)
+	VSUBPS      Y6, Y10, Y10
+	VMOVUPS     Y10, (R10)
+	VXORPS      Y0, Y10, Y10
+	VMOVUPS     Y10, (AX)(R9*1)
+	VSUBPS      Y7, Y8, Y8
+	VADDPS      Y6, Y8, Y10
+	VMOVUPS     Y10, (AX)(CX*4)
+	VXORPS      Y0, Y10, Y10
+	VMOVUPS     Y10, (R10)(DI*1)
+	VSUBPS      Y6, Y8, Y8
+	VMOVUPS     Y8, (R10)(CX*4)
+	VXORPS      Y0, Y8, Y8
+	VMOVUPS     Y8, (AX)(DI*1)
+	VSUBPS      Y5, Y9, Y5
+	VADDPS      Y7, Y5, Y8
+	VADDPS      Y6, Y8, Y9
+	VMOVUPS     Y9, (AX)(CX*2)
+	VXORPS      Y0, Y9, Y9
+	VMOVUPS     Y9, (R10)(R8*1)
+	VSUBPS      Y6, Y8, Y8
+	VMOVUPS     Y8, (R10)(CX*2)
+	VXORPS      Y0, Y8, Y8
+	VMOVUPS     Y8, (AX)(R8*1)
+	VSUBPS      Y7, Y5, Y5
+	VADDPS      Y6, Y5, Y7
+	VMOVUPS     Y7, (AX)(DI*2)
+	VXORPS      Y0, Y7, Y7
+	VMOVUPS     Y7, (R10)(CX*1)
+	VSUBPS      Y6, Y5, Y5
+	VMOVUPS     Y5, (R10)(DI*2)
+	VXORPS      Y0, Y5, Y5
+	VMOVUPS     Y5, (AX)(CX*1)
+	LEAQ        (DX)(SI*8), DX
+	LEAQ        (R11)(SI*8), R11
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, R10
+	DECQ        BX
+	JNZ         block
+	VZEROUPPER
+	RET
+
+// func Transpose(dst *float32, src *float32, blocks int, srcStep int, dstStep int)
+// Requires: AVX
+TEXT ·Transpose(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ blocks+16(FP), DX
+	MOVQ srcStep+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dstStep+32(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (CX)(BX*4), DI
+	LEAQ (BX)(BX*2), R8
+
+block:
+	VMOVUPS     (CX), X0
+	VINSERTF128 $0x01, (DI), Y0, Y0
+	VMOVUPS     (CX)(BX*1), X1
+	VINSERTF128 $0x01, (DI)(BX*1), Y1, Y1
+	VMOVUPS     (CX)(BX*2), X2
+	VINSERTF128 $0x01, (DI)(BX*2), Y2, Y2
+	VMOVUPS     (CX)(R8*1), X3
+	VINSERTF128 $0x01, (DI)(R8*1), Y3, Y3
+	VUNPCKLPS   Y1, Y0, Y4
+	VUNPCKHPS   Y1, Y0, Y5
+	VUNPCKLPS   Y3, Y2, Y6
+	VUNPCKHPS   Y3, Y2, Y7
+	VUNPCKLPD   Y6, Y4, Y8
+	VUNPCKHPD   Y6, Y4, Y4
+	VUNPCKLPD   Y7, Y5, Y6
+	VUNPCKHPD   Y7, Y5, Y5
+	VMOVUPS     Y8, (AX)
+	ADDQ        SI, AX
+	VMOVUPS     Y4, (AX)
+	ADDQ        SI, AX
+	VMOVUPS     Y6, (AX)
+	ADDQ        SI, AX
+	VMOVUPS     Y5, (AX)
+	ADDQ        SI, AX
+	VMOVUPS     16(CX), X9
+	VINSERTF128 $0x01, 16(DI), Y9, Y9
+	VMOVUPS     16(CX)(BX*1), X10
+	VINSERTF128 $0x01, 16(DI)(BX*1), Y10, Y10
+	VMOVUPS     16(CX)(BX*2), X11
+	VINSERTF128 $0x01, 16(DI)(BX*2), Y11, Y11
+	VMOVUPS     16(CX)(R8*1), X12
+	VINSERTF128 $0x01, 16(DI)(R8*1), Y12, Y12
+	VUNPCKLPS   Y10, Y9, Y4
+	VUNPCKHPS   Y10, Y9, Y5
+	VUNPCKLPS   Y12, Y11, Y6
+	VUNPCKHPS   Y12, Y11, Y7
+	VUNPCKLPD   Y6, Y4, Y8
+	VUNPCKHPD   Y6, Y4, Y4
+	VUNPCKLPD   Y7, Y5, Y6
+	VUNPCKHPD   Y7, Y5, Y5
+	VMOVUPS     Y8, (AX)
+	ADDQ        SI, AX
+	VMOVUPS     Y4, (AX)
+	ADDQ        SI, AX
+	VMOVUPS     Y6, (AX)
+	ADDQ        SI, AX
+	VMOVUPS     Y5, (AX)
+	ADDQ        SI, AX
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, DI
+	DECQ        DX
+	JNZ         block
+	VZEROUPPER
+	RET
+
+// func TableOffsets(dst *int32, x *byte, base *int32, groups int, vectors int, plane int, entryBytes int)
+// Requires: AVX, AVX2
+TEXT ·TableOffsets(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         base+16(FP), DX
+	MOVQ         groups+24(FP), BX
+	MOVQ         plane+40(FP), SI
+	VMOVDQU      laneNumbers<>+0(SB), Y0
+	MOVL         $0x01010101, DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x08040201, DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+	MOVQ         entryBytes+48(FP), DI
+	MOVQ         DI, R8
+	SHLQ         $0x10, R8
+	ORQ          R8, DI
+	VMOVD        DI, X3
+	VPBROADCASTD X3, Y3
+
+group:
+	VPBROADCASTD (DX), Y4
+	MOVQ         CX, DI
+	MOVQ         vectors+32(FP), R8
+
+vector:
+	VPBROADCASTD (DI), Y5
+	VPSRLVD      Y0, Y5, Y5
+	VPAND        Y1, Y5, Y5
+	VPMADDUBSW   Y2, Y5, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y4, Y5, Y5
+	VMOVDQU      Y5, (AX)
+	ADDQ         SI, DI
+	ADDQ         $0x20, AX
+	DECQ         R8
+	JNZ          vector
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, CX
+	DECQ         BX
+	JNZ          group
+	VZEROUPPER
+	RET
+
+DATA laneNumbers<>+0(SB)/4, $0x00000000
+DATA laneNumbers<>+4(SB)/4, $0x00000001
+DATA laneNumbers<>+8(SB)/4, $0x00000002
+DATA laneNumbers<>+12(SB)/4, $0x00000003
+DATA laneNumbers<>+16(SB)/4, $0x00000004
+DATA laneNumbers<>+20(SB)/4, $0x00000005
+DATA laneNumbers<>+24(SB)/4, $0x00000006
+DATA laneNumbers<>+28(SB)/4, $0x00000007
+GLOBL laneNumbers<>(SB), RODATA|NOPTR, $32
 
 // func Add(dst *float32, a *float32, b *float32, vectors int)
 // Requires: AVX

@@ -48,55 +48,11 @@ func ConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, t
 //go:noescape
 func ConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
 
-// FusedConvTile2x4 computes blocks of 4 pixels by 16 channels:
-//
-//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
-//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
-//
-// for p < 4*blocks and c < 16: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
-// Products must be exact in float32. Strides count elements; blocks, rows, taps and depth are at least 1.
-//
-//go:noescape
-func FusedConvTile2x4(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-
-// FusedConvTile2x1 computes blocks of 1 pixels by 16 channels:
-//
-//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
-//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
-//
-// for p < 1*blocks and c < 16: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
-// Products must be exact in float32. Strides count elements; blocks, rows, taps and depth are at least 1.
-//
-//go:noescape
-func FusedConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-
-// FusedConvTile1x8 computes blocks of 8 pixels by 8 channels:
-//
-//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
-//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
-//
-// for p < 8*blocks and c < 8: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
-// Products must be exact in float32. Strides count elements; blocks, rows, taps and depth are at least 1.
-//
-//go:noescape
-func FusedConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-
-// FusedConvTile1x1 computes blocks of 1 pixels by 8 channels:
-//
-//	dst[p*dstPixel+c] = sum over r < rows, s < taps, d < depth of
-//	                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]
-//
-// for p < 1*blocks and c < 8: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.
-// Products must be exact in float32. Strides count elements; blocks, rows, taps and depth are at least 1.
-//
-//go:noescape
-func FusedConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-
 // GradTile4x2 adds to 4 filters by 16 window elements:
 //
 //	dw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]
 //
-// for k < 4 and i < 16: one sum in ascending order, then added. Products are rounded before they are added.
+// for k < 4 and i < 16: one sum in ascending order, then added. Products are rounded first.
 // Strides count elements; rows and pixels are at least 1.
 //
 //go:noescape
@@ -106,31 +62,104 @@ func GradTile4x2(dw *float32, dy *float32, x *float32, rows int, pixels int, dyR
 //
 //	dw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]
 //
-// for k < 4 and i < 8: one sum in ascending order, then added. Products are rounded before they are added.
+// for k < 4 and i < 8: one sum in ascending order, then added. Products are rounded first.
 // Strides count elements; rows and pixels are at least 1.
 //
 //go:noescape
 func GradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
 
-// FusedGradTile4x3 adds to 4 filters by 24 window elements:
+// SignSum1x8 adds up entries of a table:
 //
-//	dw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]
+//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
 //
-// for k < 4 and i < 24: one sum in ascending order, then added. Products must be exact in float32.
-// Strides count elements; rows and pixels are at least 1.
+// for o < 1*blocks and l < 64, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
+// are at least 1.
 //
 //go:noescape
-func FusedGradTile4x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+func SignSum1x8(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
 
-// FusedGradTile4x1 adds to 4 filters by 8 window elements:
+// SignSum2x4 adds up entries of a table:
 //
-//	dw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]
+//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
 //
-// for k < 4 and i < 8: one sum in ascending order, then added. Products must be exact in float32.
-// Strides count elements; rows and pixels are at least 1.
+// for o < 2*blocks and l < 32, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
+// are at least 1.
 //
 //go:noescape
-func FusedGradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+func SignSum2x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+
+// SignSum1x4 adds up entries of a table:
+//
+//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//
+// for o < 1*blocks and l < 32, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
+// are at least 1.
+//
+//go:noescape
+func SignSum1x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+
+// SignSum4x2 adds up entries of a table:
+//
+//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//
+// for o < 4*blocks and l < 16, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
+// are at least 1.
+//
+//go:noescape
+func SignSum4x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+
+// SignSum1x2 adds up entries of a table:
+//
+//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//
+// for o < 1*blocks and l < 16, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
+// are at least 1.
+//
+//go:noescape
+func SignSum1x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+
+// SignSum8x1 adds up entries of a table:
+//
+//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//
+// for o < 8*blocks and l < 8, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
+// are at least 1.
+//
+//go:noescape
+func SignSum8x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+
+// SignSum1x1 adds up entries of a table:
+//
+//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//
+// for o < 1*blocks and l < 8, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
+// are at least 1.
+//
+//go:noescape
+func SignSum1x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+
+// TableChannels is dst[e*dstStep+i] = ((±a[i] ± b[i]) ± c[i]) ± d[i] for e < 16 over vectors of the tier's lanes, at least 1; minus where the
+// bit of e is set, the lowest for a.
+//
+//go:noescape
+func TableChannels(dst *float32, a *float32, b *float32, c *float32, d *float32, vectors int, dstStep int)
+
+// TablePixels is dst[e*dstStep+p] = ((±a ± b) ± c) ± d for e < 16 and p < 8*blocks, where a, b, c, d are src[p*srcStep] and the three elements
+// behind it; minus where the bit of e is set, the lowest for a. blocks is at least 1.
+//
+//go:noescape
+func TablePixels(dst *float32, src *float32, blocks int, srcStep int, dstStep int)
+
+// Transpose is dst[p*dstStep+c] = src[c*srcStep+p] for p < 8*blocks and c < 8; blocks is at least 1.
+//
+//go:noescape
+func Transpose(dst *float32, src *float32, blocks int, srcStep int, dstStep int)
+
+// TableOffsets is dst[(g*vectors+v)*8+c] = base[g] + entryBytes*e for g < groups, v < vectors and c < 8, with the bits of e those at c of the
+// bytes x[v*plane+4*g] to x[v*plane+4*g+3], the first one lowest. entryBytes is below 2^15; groups and vectors are at least 1.
+//
+//go:noescape
+func TableOffsets(dst *int32, x *byte, base *int32, groups int, vectors int, plane int, entryBytes int)
 
 // Add is dst[i] = a[i] + b[i] over vectors of the tier's lanes, at least 1.
 //

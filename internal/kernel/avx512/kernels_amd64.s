@@ -350,324 +350,6 @@ depth:
 	VZEROUPPER
 	RET
 
-// func FusedConvTile2x4(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-// Requires: AVX, AVX512F
-TEXT ·FusedConvTile2x4(SB), NOSPLIT, $0-88
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+64(FP), BX
-	SHLQ $0x02, BX
-	MOVQ wStep+80(FP), SI
-	SHLQ $0x02, SI
-	LEAQ (BX)(BX*2), DI
-
-block:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   CX, R8
-	MOVQ   w+16(FP), R9
-	MOVQ   rows+32(FP), R10
-
-row:
-	MOVQ R8, R11
-	MOVQ taps+40(FP), R12
-
-tap:
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   depth+48(FP), R13
-
-depth:
-	VMOVUPS      (R9), Z16
-	VMOVUPS      64(R9), Z17
-	VBROADCASTSS (R11), Z18
-	VFMADD231PS  Z18, Z16, Z8
-	VFMADD231PS  Z18, Z17, Z9
-	VBROADCASTSS (R11)(BX*1), Z18
-	VFMADD231PS  Z18, Z16, Z10
-	VFMADD231PS  Z18, Z17, Z11
-	VBROADCASTSS (R11)(BX*2), Z18
-	VFMADD231PS  Z18, Z16, Z12
-	VFMADD231PS  Z18, Z17, Z13
-	VBROADCASTSS (R11)(DI*1), Z18
-	VFMADD231PS  Z18, Z16, Z14
-	VFMADD231PS  Z18, Z17, Z15
-	ADDQ         SI, R9
-	ADDQ         $0x04, R11
-	DECQ         R13
-	JNZ          depth
-	VADDPS       Z8, Z0, Z0
-	VADDPS       Z9, Z1, Z1
-	VADDPS       Z10, Z2, Z2
-	VADDPS       Z11, Z3, Z3
-	VADDPS       Z12, Z4, Z4
-	VADDPS       Z13, Z5, Z5
-	VADDPS       Z14, Z6, Z6
-	VADDPS       Z15, Z7, Z7
-	DECQ         R12
-	JNZ          tap
-	MOVQ         srcRow+56(FP), R11
-	SHLQ         $0x02, R11
-	ADDQ         R11, R8
-	DECQ         R10
-	JNZ          row
-	MOVQ         AX, R8
-	MOVQ         dstPixel+72(FP), R9
-	SHLQ         $0x02, R9
-	VMOVUPS      Z0, (R8)
-	VMOVUPS      Z1, 64(R8)
-	ADDQ         R9, R8
-	VMOVUPS      Z2, (R8)
-	VMOVUPS      Z3, 64(R8)
-	ADDQ         R9, R8
-	VMOVUPS      Z4, (R8)
-	VMOVUPS      Z5, 64(R8)
-	ADDQ         R9, R8
-	VMOVUPS      Z6, (R8)
-	VMOVUPS      Z7, 64(R8)
-	MOVQ         dstPixel+72(FP), R8
-	SHLQ         $0x02, R8
-	ADDQ         R8, AX
-	ADDQ         R8, AX
-	ADDQ         R8, AX
-	ADDQ         R8, AX
-	LEAQ         (CX)(BX*4), CX
-	DECQ         DX
-	JNZ          block
-	VZEROUPPER
-	RET
-
-// func FusedConvTile2x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-// Requires: AVX, AVX512F
-TEXT ·FusedConvTile2x1(SB), NOSPLIT, $0-88
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+64(FP), BX
-	SHLQ $0x02, BX
-	MOVQ wStep+80(FP), SI
-	SHLQ $0x02, SI
-
-block:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   CX, DI
-	MOVQ   w+16(FP), R8
-	MOVQ   rows+32(FP), R9
-
-row:
-	MOVQ DI, R10
-	MOVQ taps+40(FP), R11
-
-tap:
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   depth+48(FP), R12
-
-depth:
-	VMOVUPS      (R8), Z4
-	VMOVUPS      64(R8), Z5
-	VBROADCASTSS (R10), Z6
-	VFMADD231PS  Z6, Z4, Z2
-	VFMADD231PS  Z6, Z5, Z3
-	ADDQ         SI, R8
-	ADDQ         $0x04, R10
-	DECQ         R12
-	JNZ          depth
-	VADDPS       Z2, Z0, Z0
-	VADDPS       Z3, Z1, Z1
-	DECQ         R11
-	JNZ          tap
-	MOVQ         srcRow+56(FP), R10
-	SHLQ         $0x02, R10
-	ADDQ         R10, DI
-	DECQ         R9
-	JNZ          row
-	MOVQ         AX, DI
-	MOVQ         dstPixel+72(FP), R8
-	SHLQ         $0x02, R8
-	VMOVUPS      Z0, (DI)
-	VMOVUPS      Z1, 64(DI)
-	MOVQ         dstPixel+72(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, AX
-	LEAQ         (CX)(BX*1), CX
-	DECQ         DX
-	JNZ          block
-	VZEROUPPER
-	RET
-
-// func FusedConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-// Requires: AVX, AVX512F
-TEXT ·FusedConvTile1x8(SB), NOSPLIT, $0-88
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+64(FP), BX
-	SHLQ $0x02, BX
-	MOVQ wStep+80(FP), SI
-	SHLQ $0x02, SI
-	LEAQ (BX)(BX*2), DI
-	LEAQ (BX)(BX*4), R8
-	LEAQ (DI)(BX*4), R9
-
-block:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   CX, R10
-	MOVQ   w+16(FP), R11
-	MOVQ   rows+32(FP), R12
-
-row:
-	MOVQ R10, R13
-	MOVQ taps+40(FP), R14
-
-tap:
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   depth+48(FP), R15
-
-depth:
-	VMOVUPS          (R11), Z16
-	VFMADD231PS.BCST (R13), Z16, Z8
-	VFMADD231PS.BCST (R13)(BX*1), Z16, Z9
-	VFMADD231PS.BCST (R13)(BX*2), Z16, Z10
-	VFMADD231PS.BCST (R13)(DI*1), Z16, Z11
-	VFMADD231PS.BCST (R13)(BX*4), Z16, Z12
-	VFMADD231PS.BCST (R13)(R8*1), Z16, Z13
-	VFMADD231PS.BCST (R13)(DI*2), Z16, Z14
-	VFMADD231PS.BCST (R13)(R9*1), Z16, Z15
-	ADDQ             SI, R11
-	ADDQ             $0x04, R13
-	DECQ             R15
-	JNZ              depth
-	VADDPS           Z8, Z0, Z0
-	VADDPS           Z9, Z1, Z1
-	VADDPS           Z10, Z2, Z2
-	VADDPS           Z11, Z3, Z3
-	VADDPS           Z12, Z4, Z4
-	VADDPS           Z13, Z5, Z5
-	VADDPS           Z14, Z6, Z6
-	VADDPS           Z15, Z7, Z7
-	DECQ             R14
-	JNZ              tap
-	MOVQ             srcRow+56(FP), R13
-	SHLQ             $0x02, R13
-	ADDQ             R13, R10
-	DECQ             R12
-	JNZ              row
-	MOVQ             AX, R10
-	MOVQ             dstPixel+72(FP), R11
-	SHLQ             $0x02, R11
-	VMOVUPS          Z0, (R10)
-	ADDQ             R11, R10
-	VMOVUPS          Z1, (R10)
-	ADDQ             R11, R10
-	VMOVUPS          Z2, (R10)
-	ADDQ             R11, R10
-	VMOVUPS          Z3, (R10)
-	ADDQ             R11, R10
-	VMOVUPS          Z4, (R10)
-	ADDQ             R11, R10
-	VMOVUPS          Z5, (R10)
-	ADDQ             R11, R10
-	VMOVUPS          Z6, (R10)
-	ADDQ             R11, R10
-	VMOVUPS          Z7, (R10)
-	MOVQ             dstPixel+72(FP), R10
-	SHLQ             $0x02, R10
-	ADDQ             R10, AX
-	ADDQ             R10, AX
-	ADDQ             R10, AX
-	ADDQ             R10, AX
-	ADDQ             R10, AX
-	ADDQ             R10, AX
-	ADDQ             R10, AX
-	ADDQ             R10, AX
-	LEAQ             (CX)(BX*8), CX
-	DECQ             DX
-	JNZ              block
-	VZEROUPPER
-	RET
-
-// func FusedConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
-// Requires: AVX, AVX512F
-TEXT ·FusedConvTile1x1(SB), NOSPLIT, $0-88
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ blocks+24(FP), DX
-	MOVQ srcPixel+64(FP), BX
-	SHLQ $0x02, BX
-	MOVQ wStep+80(FP), SI
-	SHLQ $0x02, SI
-
-block:
-	VPXORD Z0, Z0, Z0
-	MOVQ   CX, DI
-	MOVQ   w+16(FP), R8
-	MOVQ   rows+32(FP), R9
-
-row:
-	MOVQ DI, R10
-	MOVQ taps+40(FP), R11
-
-tap:
-	VPXORD Z1, Z1, Z1
-	MOVQ   depth+48(FP), R12
-
-depth:
-	VMOVUPS          (R8), Z2
-	VFMADD231PS.BCST (R10), Z2, Z1
-	ADDQ             SI, R8
-	ADDQ             $0x04, R10
-	DECQ             R12
-	JNZ              depth
-	VADDPS           Z1, Z0, Z0
-	DECQ             R11
-	JNZ              tap
-	MOVQ             srcRow+56(FP), R10
-	SHLQ             $0x02, R10
-	ADDQ             R10, DI
-	DECQ             R9
-	JNZ              row
-	MOVQ             AX, DI
-	MOVQ             dstPixel+72(FP), R8
-	SHLQ             $0x02, R8
-	VMOVUPS          Z0, (DI)
-	MOVQ             dstPixel+72(FP), DI
-	SHLQ             $0x02, DI
-	ADDQ             DI, AX
-	LEAQ             (CX)(BX*1), CX
-	DECQ             DX
-	JNZ              block
-	VZEROUPPER
-	RET
-
 // func GradTile8x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
 // Requires: AVX, AVX512F
 TEXT ·GradTile8x3(SB), NOSPLIT, $0-80
@@ -1104,16 +786,18 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func FusedGradTile8x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
+// func SignSum1x8(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
 // Requires: AVX, AVX512F
-TEXT ·FusedGradTile8x3(SB), NOSPLIT, $0-80
-	MOVQ   dy+8(FP), AX
-	MOVQ   x+16(FP), CX
-	MOVQ   rows+24(FP), DX
-	MOVQ   dyPixel+48(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   xPixel+64(FP), SI
-	SHLQ   $0x02, SI
+TEXT ·SignSum1x8(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1122,361 +806,514 @@ TEXT ·FusedGradTile8x3(SB), NOSPLIT, $0-80
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
 
 row:
-	MOVQ AX, DI
-	MOVQ CX, R8
-	MOVQ pixels+32(FP), R9
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
 
-pixel:
-	VMOVUPS      (R8), Z24
-	VMOVUPS      64(R8), Z25
-	VMOVUPS      128(R8), Z26
-	VBROADCASTSS (DI), Z27
-	VFMADD231PS  Z27, Z24, Z0
-	VFMADD231PS  Z27, Z25, Z1
-	VFMADD231PS  Z27, Z26, Z2
-	VBROADCASTSS 4(DI), Z27
-	VFMADD231PS  Z27, Z24, Z3
-	VFMADD231PS  Z27, Z25, Z4
-	VFMADD231PS  Z27, Z26, Z5
-	VBROADCASTSS 8(DI), Z27
-	VFMADD231PS  Z27, Z24, Z6
-	VFMADD231PS  Z27, Z25, Z7
-	VFMADD231PS  Z27, Z26, Z8
-	VBROADCASTSS 12(DI), Z27
-	VFMADD231PS  Z27, Z24, Z9
-	VFMADD231PS  Z27, Z25, Z10
-	VFMADD231PS  Z27, Z26, Z11
-	VBROADCASTSS 16(DI), Z27
-	VFMADD231PS  Z27, Z24, Z12
-	VFMADD231PS  Z27, Z25, Z13
-	VFMADD231PS  Z27, Z26, Z14
-	VBROADCASTSS 20(DI), Z27
-	VFMADD231PS  Z27, Z24, Z15
-	VFMADD231PS  Z27, Z25, Z16
-	VFMADD231PS  Z27, Z26, Z17
-	VBROADCASTSS 24(DI), Z27
-	VFMADD231PS  Z27, Z24, Z18
-	VFMADD231PS  Z27, Z25, Z19
-	VFMADD231PS  Z27, Z26, Z20
-	VBROADCASTSS 28(DI), Z27
-	VFMADD231PS  Z27, Z24, Z21
-	VFMADD231PS  Z27, Z25, Z22
-	VFMADD231PS  Z27, Z26, Z23
-	ADDQ         BX, DI
-	ADDQ         SI, R8
-	DECQ         R9
-	JNZ          pixel
-	MOVQ         dyRow+40(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, AX
-	MOVQ         xRow+56(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, CX
-	DECQ         DX
-	JNZ          row
-	MOVQ         dw+0(FP), AX
-	MOVQ         dwStep+72(FP), CX
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Z0, Z0
+	VADDPS  64(DI)(R12*1), Z1, Z1
+	VADDPS  128(DI)(R12*1), Z2, Z2
+	VADDPS  192(DI)(R12*1), Z3, Z3
+	VADDPS  256(DI)(R12*1), Z4, Z4
+	VADDPS  320(DI)(R12*1), Z5, Z5
+	VADDPS  384(DI)(R12*1), Z6, Z6
+	VADDPS  448(DI)(R12*1), Z7, Z7
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	VADDPS  128(AX), Z2, Z2
+	VMOVUPS Z2, 128(AX)
+	VADDPS  192(AX), Z3, Z3
+	VMOVUPS Z3, 192(AX)
+	VADDPS  256(AX), Z4, Z4
+	VMOVUPS Z4, 256(AX)
+	VADDPS  320(AX), Z5, Z5
+	VMOVUPS Z5, 320(AX)
+	VADDPS  384(AX), Z6, Z6
+	VMOVUPS Z6, 384(AX)
+	VADDPS  448(AX), Z7, Z7
+	VMOVUPS Z7, 448(AX)
+	ADDQ    BX, AX
+	ADDQ    $0x04, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func SignSum2x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX, AVX512F
+TEXT ·SignSum2x4(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
+
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Z0, Z0
+	VADDPS  64(DI)(R12*1), Z1, Z1
+	VADDPS  128(DI)(R12*1), Z2, Z2
+	VADDPS  192(DI)(R12*1), Z3, Z3
+	MOVL    4(R10), R12
+	VADDPS  (DI)(R12*1), Z4, Z4
+	VADDPS  64(DI)(R12*1), Z5, Z5
+	VADDPS  128(DI)(R12*1), Z6, Z6
+	VADDPS  192(DI)(R12*1), Z7, Z7
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	VADDPS  128(AX), Z2, Z2
+	VMOVUPS Z2, 128(AX)
+	VADDPS  192(AX), Z3, Z3
+	VMOVUPS Z3, 192(AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Z4, Z4
+	VMOVUPS Z4, (AX)
+	VADDPS  64(AX), Z5, Z5
+	VMOVUPS Z5, 64(AX)
+	VADDPS  128(AX), Z6, Z6
+	VMOVUPS Z6, 128(AX)
+	VADDPS  192(AX), Z7, Z7
+	VMOVUPS Z7, 192(AX)
+	ADDQ    BX, AX
+	ADDQ    $0x08, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func SignSum1x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX, AVX512F
+TEXT ·SignSum1x4(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
+
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Z0, Z0
+	VADDPS  64(DI)(R12*1), Z1, Z1
+	VADDPS  128(DI)(R12*1), Z2, Z2
+	VADDPS  192(DI)(R12*1), Z3, Z3
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	VADDPS  128(AX), Z2, Z2
+	VMOVUPS Z2, 128(AX)
+	VADDPS  192(AX), Z3, Z3
+	VMOVUPS Z3, 192(AX)
+	ADDQ    BX, AX
+	ADDQ    $0x04, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func SignSum4x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX, AVX512F
+TEXT ·SignSum4x2(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
+
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Z0, Z0
+	VADDPS  64(DI)(R12*1), Z1, Z1
+	MOVL    4(R10), R12
+	VADDPS  (DI)(R12*1), Z2, Z2
+	VADDPS  64(DI)(R12*1), Z3, Z3
+	MOVL    8(R10), R12
+	VADDPS  (DI)(R12*1), Z4, Z4
+	VADDPS  64(DI)(R12*1), Z5, Z5
+	MOVL    12(R10), R12
+	VADDPS  (DI)(R12*1), Z6, Z6
+	VADDPS  64(DI)(R12*1), Z7, Z7
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	VADDPS  64(AX), Z3, Z3
+	VMOVUPS Z3, 64(AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Z4, Z4
+	VMOVUPS Z4, (AX)
+	VADDPS  64(AX), Z5, Z5
+	VMOVUPS Z5, 64(AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Z6, Z6
+	VMOVUPS Z6, (AX)
+	VADDPS  64(AX), Z7, Z7
+	VMOVUPS Z7, 64(AX)
+	ADDQ    BX, AX
+	ADDQ    $0x10, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func SignSum1x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX, AVX512F
+TEXT ·SignSum1x2(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
+
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Z0, Z0
+	VADDPS  64(DI)(R12*1), Z1, Z1
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	VADDPS  64(AX), Z1, Z1
+	VMOVUPS Z1, 64(AX)
+	ADDQ    BX, AX
+	ADDQ    $0x04, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func SignSum8x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX, AVX512F
+TEXT ·SignSum8x1(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
+
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Z0, Z0
+	MOVL    4(R10), R12
+	VADDPS  (DI)(R12*1), Z1, Z1
+	MOVL    8(R10), R12
+	VADDPS  (DI)(R12*1), Z2, Z2
+	MOVL    12(R10), R12
+	VADDPS  (DI)(R12*1), Z3, Z3
+	MOVL    16(R10), R12
+	VADDPS  (DI)(R12*1), Z4, Z4
+	MOVL    20(R10), R12
+	VADDPS  (DI)(R12*1), Z5, Z5
+	MOVL    24(R10), R12
+	VADDPS  (DI)(R12*1), Z6, Z6
+	MOVL    28(R10), R12
+	VADDPS  (DI)(R12*1), Z7, Z7
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Z2, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Z3, Z3
+	VMOVUPS Z3, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Z4, Z4
+	VMOVUPS Z4, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Z5, Z5
+	VMOVUPS Z5, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Z6, Z6
+	VMOVUPS Z6, (AX)
+	ADDQ    BX, AX
+	VADDPS  (AX), Z7, Z7
+	VMOVUPS Z7, (AX)
+	ADDQ    BX, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func SignSum1x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// Requires: AVX, AVX512F
+TEXT ·SignSum1x1(SB), NOSPLIT, $0-80
+	MOVQ dst+0(FP), AX
+	MOVQ offsets+16(FP), CX
+	MOVQ blocks+24(FP), DX
+	MOVQ dstStep+48(FP), BX
+	SHLQ $0x02, BX
+	MOVQ offsetStep+72(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VPXORD Z0, Z0, Z0
+	MOVQ   table+8(FP), DI
+	MOVQ   CX, R8
+	MOVQ   rows+32(FP), R9
+
+row:
+	MOVQ R8, R10
+	MOVQ n+40(FP), R11
+
+entry:
+	MOVL    (R10), R12
+	VADDPS  (DI)(R12*1), Z0, Z0
+	ADDQ    SI, R10
+	DECQ    R11
+	JNZ     entry
+	MOVQ    tableRow+56(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, DI
+	MOVQ    offsetRow+64(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     row
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    BX, AX
+	ADDQ    $0x04, CX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func TableChannels(dst *float32, a *float32, b *float32, c *float32, d *float32, vectors int, dstStep int)
+// Requires: AVX, AVX512F
+TEXT ·TableChannels(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStep+48(FP), CX
 	SHLQ         $0x02, CX
-	VADDPS       (AX), Z0, Z0
-	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
-	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
-	VMOVUPS      Z2, 128(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Z3, Z3
-	VMOVUPS      Z3, (AX)
-	VADDPS       64(AX), Z4, Z4
-	VMOVUPS      Z4, 64(AX)
-	VADDPS       128(AX), Z5, Z5
-	VMOVUPS      Z5, 128(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Z6, Z6
-	VMOVUPS      Z6, (AX)
-	VADDPS       64(AX), Z7, Z7
-	VMOVUPS      Z7, 64(AX)
-	VADDPS       128(AX), Z8, Z8
-	VMOVUPS      Z8, 128(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Z9, Z9
-	VMOVUPS      Z9, (AX)
-	VADDPS       64(AX), Z10, Z10
-	VMOVUPS      Z10, 64(AX)
-	VADDPS       128(AX), Z11, Z11
-	VMOVUPS      Z11, 128(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Z12, Z12
-	VMOVUPS      Z12, (AX)
-	VADDPS       64(AX), Z13, Z13
-	VMOVUPS      Z13, 64(AX)
-	VADDPS       128(AX), Z14, Z14
-	VMOVUPS      Z14, 128(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Z15, Z15
-	VMOVUPS      Z15, (AX)
-	VADDPS       64(AX), Z16, Z16
-	VMOVUPS      Z16, 64(AX)
-	VADDPS       128(AX), Z17, Z17
-	VMOVUPS      Z17, 128(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Z18, Z18
-	VMOVUPS      Z18, (AX)
-	VADDPS       64(AX), Z19, Z19
-	VMOVUPS      Z19, 64(AX)
-	VADDPS       128(AX), Z20, Z20
-	VMOVUPS      Z20, 128(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Z21, Z21
-	VMOVUPS      Z21, (AX)
-	VADDPS       64(AX), Z22, Z22
-	VMOVUPS      Z22, 64(AX)
-	VADDPS       128(AX), Z23, Z23
-	VMOVUPS      Z23, 128(AX)
-	ADDQ         CX, AX
-	VZEROUPPER
-	RET
+	MOVQ         a+8(FP), DX
+	MOVQ         b+16(FP), BX
+	MOVQ         c+24(FP), SI
+	MOVQ         d+32(FP), DI
+	MOVQ         vectors+40(FP), R8
+	LEAQ         (CX)(CX*2), R9
+	LEAQ         (CX)(CX*4), R10
+	LEAQ         (R9)(CX*4), R11
+	LEAQ         (AX)(CX*8), R12
+	MOVL         $0x80000000, R13
+	VMOVD        R13, X0
+	VPBROADCASTD X0, Z0
 
-// func FusedGradTile8x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
-// Requires: AVX, AVX512F
-TEXT ·FusedGradTile8x1(SB), NOSPLIT, $0-80
-	MOVQ   dy+8(FP), AX
-	MOVQ   x+16(FP), CX
-	MOVQ   rows+24(FP), DX
-	MOVQ   dyPixel+48(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   xPixel+64(FP), SI
-	SHLQ   $0x02, SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-
-row:
-	MOVQ AX, DI
-	MOVQ CX, R8
-	MOVQ pixels+32(FP), R9
-
-pixel:
-	VMOVUPS          (R8), Z8
-	VFMADD231PS.BCST (DI), Z8, Z0
-	VFMADD231PS.BCST 4(DI), Z8, Z1
-	VFMADD231PS.BCST 8(DI), Z8, Z2
-	VFMADD231PS.BCST 12(DI), Z8, Z3
-	VFMADD231PS.BCST 16(DI), Z8, Z4
-	VFMADD231PS.BCST 20(DI), Z8, Z5
-	VFMADD231PS.BCST 24(DI), Z8, Z6
-	VFMADD231PS.BCST 28(DI), Z8, Z7
-	ADDQ             BX, DI
-	ADDQ             SI, R8
-	DECQ             R9
-	JNZ              pixel
-	MOVQ             dyRow+40(FP), DI
-	SHLQ             $0x02, DI
-	ADDQ             DI, AX
-	MOVQ             xRow+56(FP), DI
-	SHLQ             $0x02, DI
-	ADDQ             DI, CX
-	DECQ             DX
-	JNZ              row
-	MOVQ             dw+0(FP), AX
-	MOVQ             dwStep+72(FP), CX
-	SHLQ             $0x02, CX
-	VADDPS           (AX), Z0, Z0
-	VMOVUPS          Z0, (AX)
-	ADDQ             CX, AX
-	VADDPS           (AX), Z1, Z1
-	VMOVUPS          Z1, (AX)
-	ADDQ             CX, AX
-	VADDPS           (AX), Z2, Z2
-	VMOVUPS          Z2, (AX)
-	ADDQ             CX, AX
-	VADDPS           (AX), Z3, Z3
-	VMOVUPS          Z3, (AX)
-	ADDQ             CX, AX
-	VADDPS           (AX), Z4, Z4
-	VMOVUPS          Z4, (AX)
-	ADDQ             CX, AX
-	VADDPS           (AX), Z5, Z5
-	VMOVUPS          Z5, (AX)
-	ADDQ             CX, AX
-	VADDPS           (AX), Z6, Z6
-	VMOVUPS          Z6, (AX)
-	ADDQ             CX, AX
-	VADDPS           (AX), Z7, Z7
-	VMOVUPS          Z7, (AX)
-	ADDQ             CX, AX
-	VZEROUPPER
-	RET
-
-// func FusedGradTile4x3(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
-// Requires: AVX, AVX512F
-TEXT ·FusedGradTile4x3(SB), NOSPLIT, $0-80
-	MOVQ   dy+8(FP), AX
-	MOVQ   x+16(FP), CX
-	MOVQ   rows+24(FP), DX
-	MOVQ   dyPixel+48(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   xPixel+64(FP), SI
-	SHLQ   $0x02, SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-
-row:
-	MOVQ AX, DI
-	MOVQ CX, R8
-	MOVQ pixels+32(FP), R9
-
-pixel:
-	VMOVUPS      (R8), Z12
-	VMOVUPS      64(R8), Z13
-	VMOVUPS      128(R8), Z14
-	VBROADCASTSS (DI), Z15
-	VFMADD231PS  Z15, Z12, Z0
-	VFMADD231PS  Z15, Z13, Z1
-	VFMADD231PS  Z15, Z14, Z2
-	VBROADCASTSS 4(DI), Z15
-	VFMADD231PS  Z15, Z12, Z3
-	VFMADD231PS  Z15, Z13, Z4
-	VFMADD231PS  Z15, Z14, Z5
-	VBROADCASTSS 8(DI), Z15
-	VFMADD231PS  Z15, Z12, Z6
-	VFMADD231PS  Z15, Z13, Z7
-	VFMADD231PS  Z15, Z14, Z8
-	VBROADCASTSS 12(DI), Z15
-	VFMADD231PS  Z15, Z12, Z9
-	VFMADD231PS  Z15, Z13, Z10
-	VFMADD231PS  Z15, Z14, Z11
-	ADDQ         BX, DI
-	ADDQ         SI, R8
-	DECQ         R9
-	JNZ          pixel
-	MOVQ         dyRow+40(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, AX
-	MOVQ         xRow+56(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, CX
-	DECQ         DX
-	JNZ          row
-	MOVQ         dw+0(FP), AX
-	MOVQ         dwStep+72(FP), CX
-	SHLQ         $0x02, CX
-	VADDPS       (AX), Z0, Z0
-	VMOVUPS      Z0, (AX)
-	VADDPS       64(AX), Z1, Z1
-	VMOVUPS      Z1, 64(AX)
-	VADDPS       128(AX), Z2, Z2
-	VMOVUPS      Z2, 128(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Z3, Z3
-	VMOVUPS      Z3, (AX)
-	VADDPS       64(AX), Z4, Z4
-	VMOVUPS      Z4, 64(AX)
-	VADDPS       128(AX), Z5, Z5
-	VMOVUPS      Z5, 128(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Z6, Z6
-	VMOVUPS      Z6, (AX)
-	VADDPS       64(AX), Z7, Z7
-	VMOVUPS      Z7, 64(AX)
-	VADDPS       128(AX), Z8, Z8
-	VMOVUPS      Z8, 128(AX)
-	ADDQ         CX, AX
-	VADDPS       (AX), Z9, Z9
-	VMOVUPS      Z9, (AX)
-	VADDPS       64(AX), Z10, Z10
-	VMOVUPS      Z10, 64(AX)
-	VADDPS       128(AX), Z11, Z11
-	VMOVUPS      Z11, 128(AX)
-	ADDQ         CX, AX
-	VZEROUPPER
-	RET
-
-// func FusedGradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
-// Requires: AVX, AVX512F
-TEXT ·FusedGradTile4x1(SB), NOSPLIT, $0-80
-	MOVQ   dy+8(FP), AX
-	MOVQ   x+16(FP), CX
-	MOVQ   rows+24(FP), DX
-	MOVQ   dyPixel+48(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   xPixel+64(FP), SI
-	SHLQ   $0x02, SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-
-row:
-	MOVQ AX, DI
-	MOVQ CX, R8
-	MOVQ pixels+32(FP), R9
-
-pixel:
-	VMOVUPS          (R8), Z4
-	VFMADD231PS.BCST (DI), Z4, Z0
-	VFMADD231PS.BCST 4(DI), Z4, Z1
-	VFMADD231PS.BCST 8(DI), Z4, Z2
-	VFMADD231PS.BCST 12(DI), Z4, Z3
-	ADDQ             BX, DI
-	ADDQ             SI, R8
-	DECQ             R9
-	JNZ              pixel
-	MOVQ             dyRow+40(FP), DI
-	SHLQ             $0x02, DI
-	ADDQ             DI, AX
-	MOVQ             xRow+56(FP), DI
-	SHLQ             $0x02, DI
-	ADDQ             DI, CX
-	DECQ             DX
-	JNZ              row
-	MOVQ             dw+0(FP), AX
-	MOVQ             dwStep+72(FP), CX
-	SHLQ             $0x02, CX
-	VADDPS           (AX), Z0, Z0
-	VMOVUPS          Z0, (AX)
-	ADDQ             CX, AX
-	VADDPS           (AX), Z1, Z1
-	VMOVUPS          Z1, (AX)
-	ADDQ             CX, AX
-	VADDPS           (AX), Z2, Z2
-	VMOVUPS          Z2, (AX)
-	ADDQ             CX, AX
-	VADDPS           (AX), Z3, Z3
-	VMOVUPS          Z3, (AX)
-	ADDQ             CX, AX
+vector:
+	VMOVUPS (DX), Z1
+	VMOVUPS (BX), Z2
+	VMOVUPS (SI), Z3
+	VMOVUPS (DI), Z4
+	VADDPS  Z2, Z1, Z5
+	VADDPS  Z3, Z5, Z6
+	VADDPS  Z4, Z6, Z7
+	VMOVUPS Z7, (AX)
+	VPXORD  Z0, Z7, Z7
+	VMOVUPS Z7, (R12)(R11*1)
+	VSUBPS  Z4, Z6, Z6
+	VMOVUPS Z6, (R12)
+	VPXORD  Z0, Z6, Z6
+	VMOVUPS Z6, (AX)(R11*1)
+	VSUBPS  Z3, Z5, Z5
+	VADDPS  Z4, Z5, Z6
+	VMOVUPS Z6, (AX)(CX*4)
+	VPXORD  Z0, Z6, Z6
+	VMOVUPS Z6, (R12)(R9*1)
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS Z5, (R12)(CX*4)
+	VPXORD  Z0, Z5, Z5
+	VMOVUPS Z5, (AX)(R9*1)
+	VSUBPS  Z2, Z1, Z1
+	VADDPS  Z3, Z1, Z2
+	VADDPS  Z4, Z2, Z5
+	VMOVUPS Z5, (AX)(CX*2)
+	VPXORD  Z0, Z5, Z5
+	VMOVUPS Z5, (R12)(R10*1)
+	VSUBPS  Z4, Z2, Z2
+	VMOVUPS Z2, (R12)(CX*2)
+	VPXORD  Z0, Z2, Z2
+	VMOVUPS Z2, (AX)(R10*1)
+	VSUBPS  Z3, Z1, Z1
+	VADDPS  Z4, Z1, Z2
+	VMOVUPS Z2, (AX)(R9*2)
+	VPXORD  Z0, Z2, Z2
+	VMOVUPS Z2, (R12)(CX*1)
+	VSUBPS  Z4, Z1, Z1
+	VMOVUPS Z1, (R12)(R9*2)
+	VPXORD  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)(CX*1)
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, BX
+	ADDQ    $0x40, SI
+	ADDQ    $0x40, DI
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, R12
+	DECQ    R8
+	JNZ     vector
 	VZEROUPPER
 	RET
 

@@ -8,17 +8,15 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// conv emits ConvTileVxP for V vectors of output channels and P pixels a block, and FusedConvTileVxP.
+// conv emits ConvTileVxP for V vectors of output channels and P pixels a block.
 func (t *tier) conv() {
-	for _, fused := range []bool{false, true} {
-		for _, shape := range t.convShapes {
-			t.convTile(shape[0], shape[1], fused)
-		}
+	for _, shape := range t.convShapes {
+		t.convTile(shape[0], shape[1])
 	}
 }
 
-func (t *tier) convTile(vectors, pixels int, fused bool) {
-	name := fmt.Sprintf("%sConvTile%dx%d", prefix(fused), vectors, pixels)
+func (t *tier) convTile(vectors, pixels int) {
+	name := fmt.Sprintf("ConvTile%dx%d", vectors, pixels)
 	TEXT(name, NOSPLIT, "func(dst, src, w *float32, blocks, rows, taps, depth, srcRow, srcPixel, dstPixel, wStep int)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s computes blocks of %d pixels by %d channels:", name, pixels, vectors*t.lanes),
@@ -27,7 +25,7 @@ func (t *tier) convTile(vectors, pixels int, fused bool) {
 		"\t                    src[p*srcPixel+r*srcRow+s*depth+d] * w[((r*taps+s)*depth+d)*wStep+c]",
 		"",
 		fmt.Sprintf("for p < %d*blocks and c < %d: one sum over d for each tap, from 0, and then over the taps, from 0; all in ascending order.", pixels, vectors*t.lanes),
-		rounding(fused)+" Strides count elements; blocks, rows, taps and depth are at least 1.")
+		"Products are rounded before they are added. Strides count elements; blocks, rows, taps and depth are at least 1.")
 	dst, src, blocks := param("dst"), param("src"), param("blocks")
 	step, wStep := bytes("srcPixel"), bytes("wStep")
 	at, advance := t.pixels(step, pixels)
@@ -48,7 +46,7 @@ func (t *tier) convTile(vectors, pixels int, fused bool) {
 						VMOVUPS(t.at(w, i), r)
 					}
 					for i := range pixels {
-						t.multiplyAdd(at(s, i), wv, acc[i*vectors:(i+1)*vectors], fused)
+						t.multiplyAdd(at(s, i), wv, acc[i*vectors:(i+1)*vectors])
 					}
 					ADDQ(wStep, w)
 					ADDQ(Imm(4), s)

@@ -7,34 +7,27 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// grad emits GradTileKxV for K filters and V vectors of window elements, and FusedGradTileKxV.
+// grad emits GradTileKxV for K filters and V vectors of window elements.
 func (t *tier) grad() {
-	filters := []int{4}
+	filters, wide := []int{4}, 2 // 16 registers
 	if t.lanes == 16 {
-		filters = []int{8, 4}
+		filters, wide = []int{8, 4}, 3
 	}
-	for _, fused := range []bool{false, true} {
-		wide := 3
-		if t.lanes == 8 && !fused {
-			wide = 2 // 16 registers
-		}
-		for _, k := range filters {
-			for _, v := range []int{wide, 1} {
-				t.gradTile(k, v, fused)
-			}
-		}
+	for _, k := range filters {
+		t.gradTile(k, wide)
+		t.gradTile(k, 1)
 	}
 }
 
-func (t *tier) gradTile(filters, vectors int, fused bool) {
-	name := fmt.Sprintf("%sGradTile%dx%d", prefix(fused), filters, vectors)
+func (t *tier) gradTile(filters, vectors int) {
+	name := fmt.Sprintf("GradTile%dx%d", filters, vectors)
 	TEXT(name, NOSPLIT, "func(dw, dy, x *float32, rows, pixels, dyRow, dyPixel, xRow, xPixel, dwStep int)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s adds to %d filters by %d window elements:", name, filters, vectors*t.lanes),
 		"",
 		"\tdw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]",
 		"",
-		fmt.Sprintf("for k < %d and i < %d: one sum in ascending order, then added. %s", filters, vectors*t.lanes, rounding(fused)),
+		fmt.Sprintf("for k < %d and i < %d: one sum in ascending order, then added. Products are rounded first.", filters, vectors*t.lanes),
 		"Strides count elements; rows and pixels are at least 1.")
 	dyRow, xRow, rows := param("dy"), param("x"), param("rows")
 	dyPixel, xPixel := bytes("dyPixel"), bytes("xPixel")
@@ -50,7 +43,7 @@ func (t *tier) gradTile(filters, vectors int, fused bool) {
 				VMOVUPS(t.at(x, i), r)
 			}
 			for k := range filters {
-				t.multiplyAdd(Mem{Base: dy, Disp: 4 * k}, xv, acc[k*vectors:(k+1)*vectors], fused)
+				t.multiplyAdd(Mem{Base: dy, Disp: 4 * k}, xv, acc[k*vectors:(k+1)*vectors])
 			}
 			ADDQ(dyPixel, dy)
 			ADDQ(xPixel, x)

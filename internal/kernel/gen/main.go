@@ -24,6 +24,7 @@ func main() {
 	ConstraintExpr("amd64,!purego")
 	tier.conv()
 	tier.grad()
+	tier.signTables()
 	tier.elementwise()
 	tier.wide()
 	tier.block()

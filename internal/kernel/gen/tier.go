@@ -13,14 +13,13 @@ type tier struct {
 	vec        func() reg.VecVirtual
 	zero       func(r reg.VecVirtual)
 	convShapes [][2]int // vectors and pixels of the convolution tiles
-	bcst       bool     // fused multiply-add takes a broadcast memory operand
 	// Tables of a step's 16 lanes, made once needed.
 	bits16, zeros16, abs16 Mem
 }
 
 var tiers = map[string]*tier{
 	"avx512": {lanes: 16, registers: 32, vec: ZMM, zero: func(r reg.VecVirtual) { VPXORD(r, r, r) },
-		convShapes: [][2]int{{2, 4}, {2, 1}, {1, 8}, {1, 1}}, bcst: true},
+		convShapes: [][2]int{{2, 4}, {2, 1}, {1, 8}, {1, 1}}},
 	"avx2": {lanes: 8, registers: 16, vec: YMM, zero: func(r reg.VecVirtual) { VXORPS(r, r, r) },
 		convShapes: [][2]int{{2, 4}, {2, 1}, {1, 8}, {1, 1}}},
 }
@@ -60,36 +59,13 @@ func clone(r reg.Register) reg.GPVirtual {
 	return c
 }
 
-// multiplyAdd emits acc[i] += m·v[i] with the scalar at m: fused, or with the product rounded first.
-func (t *tier) multiplyAdd(m Mem, v, acc []reg.VecVirtual, fused bool) {
-	if fused && len(v) == 1 && t.bcst {
-		VFMADD231PS_BCST(m, v[0], acc[0])
-		return
-	}
+// multiplyAdd emits acc[i] += m·v[i] with the scalar at m, the product rounded first.
+func (t *tier) multiplyAdd(m Mem, v, acc []reg.VecVirtual) {
 	b := t.vec()
 	VBROADCASTSS(m, b)
 	for i, r := range v {
-		if fused {
-			VFMADD231PS(b, r, acc[i])
-			continue
-		}
 		p := t.vec()
 		VMULPS(b, r, p)
 		VADDPS(p, acc[i], acc[i])
 	}
-}
-
-// prefix is that of the names of fused functions.
-func prefix(fused bool) string {
-	if fused {
-		return "Fused"
-	}
-	return ""
-}
-
-func rounding(fused bool) string {
-	if fused {
-		return "Products must be exact in float32."
-	}
-	return "Products are rounded before they are added."
 }
