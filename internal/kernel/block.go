@@ -153,7 +153,7 @@ func (b Block) Spread(d, dy []float32, mask []uint16, counts []int16, scale, a, 
 	if k, _ := b.stepped(); k != nil {
 		step := max(b.N, maskBits)
 		for i := 0; i < b.N; i += maskBits {
-			k.spread(&d[i], &dy[i], &mask[i/maskBits], &counts[i], &scale[i], &a[i], &bc[i], b.Pixels, wide/step, wide, b.N, step)
+			k.spread(&d[i], &dy[i], &mask[i/maskBits], &counts[i], &scale[i], &a[i], &bc[i], b.Pixels, wide/step, b.N, step)
 		}
 		return
 	}

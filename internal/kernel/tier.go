@@ -103,7 +103,7 @@ type wideKernels struct {
 type blockKernels struct {
 	forward func(y *float32, mask *uint16, signs *uint64, sum, squares *float64, counts *int16, s *float32, scale, bias *float64, pixels, steps, copies, signSkip int)
 	reduce  func(sum, products *float64, dy *float32, mask *uint16, counts *int16, pixels, dyStep, countStep int)
-	spread  func(dx, dy *float32, mask *uint16, counts *int16, scale, a, b *float64, pixels, steps, dyPixel, dxPixel, copyStep int)
+	spread  func(dx, dy *float32, mask *uint16, counts *int16, scale, a, b *float64, pixels, steps, dxPixel, copyStep int)
 }
 
 // wideFor returns the active tier's kernels whose vectors divide n channels, nil if there are none.

@@ -1427,7 +1427,7 @@ pixel:
 	RET
 
 // func Moments(sum *float64, squares *float64, x *float32, pixels int, step int)
-// Requires: AVX
+// Requires: AVX, FMA3
 TEXT ·Moments(SB), NOSPLIT, $0-40
 	MOVQ    x+16(FP), AX
 	MOVQ    pixels+24(FP), CX
@@ -1439,15 +1439,14 @@ TEXT ·Moments(SB), NOSPLIT, $0-40
 	VMOVUPD (SI), Y1
 
 pixel:
-	VCVTPS2PD (AX), Y2
-	VADDPD    Y2, Y0, Y0
-	VMULPD    Y2, Y2, Y2
-	VADDPD    Y2, Y1, Y1
-	ADDQ      DX, AX
-	DECQ      CX
-	JNZ       pixel
-	VMOVUPD   Y0, (BX)
-	VMOVUPD   Y1, (SI)
+	VCVTPS2PD   (AX), Y2
+	VADDPD      Y2, Y0, Y0
+	VFMADD231PD Y2, Y2, Y1
+	ADDQ        DX, AX
+	DECQ        CX
+	JNZ         pixel
+	VMOVUPD     Y0, (BX)
+	VMOVUPD     Y1, (SI)
 	VZEROUPPER
 	RET
 
@@ -1480,7 +1479,7 @@ pixel:
 	RET
 
 // func BatchNormSums(sum *float64, products *float64, dy *float32, x *float32, pixels int, dyStep int, xStep int)
-// Requires: AVX
+// Requires: AVX, FMA3
 TEXT ·BatchNormSums(SB), NOSPLIT, $0-56
 	MOVQ    dy+16(FP), AX
 	MOVQ    x+24(FP), CX
@@ -1495,17 +1494,16 @@ TEXT ·BatchNormSums(SB), NOSPLIT, $0-56
 	VMOVUPD (R8), Y1
 
 pixel:
-	VCVTPS2PD (AX), Y2
-	VCVTPS2PD (CX), Y3
-	VADDPD    Y2, Y0, Y0
-	VMULPD    Y2, Y3, Y3
-	VADDPD    Y3, Y1, Y1
-	ADDQ      BX, AX
-	ADDQ      SI, CX
-	DECQ      DX
-	JNZ       pixel
-	VMOVUPD   Y0, (DI)
-	VMOVUPD   Y1, (R8)
+	VCVTPS2PD   (AX), Y2
+	VCVTPS2PD   (CX), Y3
+	VADDPD      Y2, Y0, Y0
+	VFMADD231PD Y2, Y3, Y1
+	ADDQ        BX, AX
+	ADDQ        SI, CX
+	DECQ        DX
+	JNZ         pixel
+	VMOVUPD     Y0, (DI)
+	VMOVUPD     Y1, (R8)
 	VZEROUPPER
 	RET
 
@@ -1552,7 +1550,7 @@ copy:
 	RET
 
 // func SumSquares(sum *float64, squares *float64, x *float32, steps int)
-// Requires: AVX
+// Requires: AVX, FMA3
 TEXT ·SumSquares(SB), NOSPLIT, $0-32
 	MOVQ    x+16(FP), AX
 	MOVQ    steps+24(FP), CX
@@ -1568,38 +1566,34 @@ TEXT ·SumSquares(SB), NOSPLIT, $0-32
 	VMOVUPD 96(BX), Y7
 
 step:
-	VCVTPS2PD (AX), Y8
-	VADDPD    Y8, Y0, Y0
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y4, Y4
-	VCVTPS2PD 16(AX), Y8
-	VADDPD    Y8, Y1, Y1
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y5, Y5
-	VCVTPS2PD 32(AX), Y8
-	VADDPD    Y8, Y2, Y2
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y6, Y6
-	VCVTPS2PD 48(AX), Y8
-	VADDPD    Y8, Y3, Y3
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y7, Y7
-	ADDQ      $0x40, AX
-	DECQ      CX
-	JNZ       step
-	VMOVUPD   Y0, (DX)
-	VMOVUPD   Y4, (BX)
-	VMOVUPD   Y1, 32(DX)
-	VMOVUPD   Y5, 32(BX)
-	VMOVUPD   Y2, 64(DX)
-	VMOVUPD   Y6, 64(BX)
-	VMOVUPD   Y3, 96(DX)
-	VMOVUPD   Y7, 96(BX)
+	VCVTPS2PD   (AX), Y8
+	VADDPD      Y8, Y0, Y0
+	VFMADD231PD Y8, Y8, Y4
+	VCVTPS2PD   16(AX), Y8
+	VADDPD      Y8, Y1, Y1
+	VFMADD231PD Y8, Y8, Y5
+	VCVTPS2PD   32(AX), Y8
+	VADDPD      Y8, Y2, Y2
+	VFMADD231PD Y8, Y8, Y6
+	VCVTPS2PD   48(AX), Y8
+	VADDPD      Y8, Y3, Y3
+	VFMADD231PD Y8, Y8, Y7
+	ADDQ        $0x40, AX
+	DECQ        CX
+	JNZ         step
+	VMOVUPD     Y0, (DX)
+	VMOVUPD     Y4, (BX)
+	VMOVUPD     Y1, 32(DX)
+	VMOVUPD     Y5, 32(BX)
+	VMOVUPD     Y2, 64(DX)
+	VMOVUPD     Y6, 64(BX)
+	VMOVUPD     Y3, 96(DX)
+	VMOVUPD     Y7, 96(BX)
 	VZEROUPPER
 	RET
 
 // func SignGrad(sum *float64, d *float32, x *float32, steps int, inv float64)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·SignGrad(SB), NOSPLIT, $0-40
 	MOVQ         d+8(FP), AX
 	MOVQ         x+16(FP), CX
@@ -1612,6 +1606,7 @@ TEXT ·SignGrad(SB), NOSPLIT, $0-40
 	MOVQ         $0x7fffffffffffffff, SI
 	VMOVQ        SI, X2
 	VBROADCASTSD X2, Y2
+	VADDPD       Y0, Y0, Y0
 	VMOVUPD      (BX), Y3
 	VMOVUPD      32(BX), Y4
 	VMOVUPD      64(BX), Y5
@@ -1619,66 +1614,58 @@ TEXT ·SignGrad(SB), NOSPLIT, $0-40
 	VXORPS       Y7, Y7, Y7
 
 step:
-	VCVTPS2PD  (CX), Y8
-	VMULPD     Y8, Y0, Y9
-	VPAND      Y9, Y2, Y9
-	VADDPD     Y9, Y9, Y9
-	VSUBPD     Y9, Y1, Y9
-	VMAXPD     Y9, Y7, Y9
-	VCVTPS2PD  (AX), Y10
-	VMULPD     Y9, Y10, Y10
-	VCVTPD2PSY Y10, X9
-	VMOVUPS    X9, (AX)
-	VCVTPS2PD  X9, Y9
-	VMULPD     Y8, Y9, Y10
-	VADDPD     Y10, Y3, Y3
-	VCVTPS2PD  16(CX), Y8
-	VMULPD     Y8, Y0, Y9
-	VPAND      Y9, Y2, Y9
-	VADDPD     Y9, Y9, Y9
-	VSUBPD     Y9, Y1, Y9
-	VMAXPD     Y9, Y7, Y9
-	VCVTPS2PD  16(AX), Y10
-	VMULPD     Y9, Y10, Y10
-	VCVTPD2PSY Y10, X9
-	VMOVUPS    X9, 16(AX)
-	VCVTPS2PD  X9, Y9
-	VMULPD     Y8, Y9, Y10
-	VADDPD     Y10, Y4, Y4
-	VCVTPS2PD  32(CX), Y8
-	VMULPD     Y8, Y0, Y9
-	VPAND      Y9, Y2, Y9
-	VADDPD     Y9, Y9, Y9
-	VSUBPD     Y9, Y1, Y9
-	VMAXPD     Y9, Y7, Y9
-	VCVTPS2PD  32(AX), Y10
-	VMULPD     Y9, Y10, Y10
-	VCVTPD2PSY Y10, X9
-	VMOVUPS    X9, 32(AX)
-	VCVTPS2PD  X9, Y9
-	VMULPD     Y8, Y9, Y10
-	VADDPD     Y10, Y5, Y5
-	VCVTPS2PD  48(CX), Y8
-	VMULPD     Y8, Y0, Y9
-	VPAND      Y9, Y2, Y9
-	VADDPD     Y9, Y9, Y9
-	VSUBPD     Y9, Y1, Y9
-	VMAXPD     Y9, Y7, Y9
-	VCVTPS2PD  48(AX), Y10
-	VMULPD     Y9, Y10, Y10
-	VCVTPD2PSY Y10, X9
-	VMOVUPS    X9, 48(AX)
-	VCVTPS2PD  X9, Y9
-	VMULPD     Y8, Y9, Y10
-	VADDPD     Y10, Y6, Y6
-	ADDQ       $0x40, CX
-	ADDQ       $0x40, AX
-	DECQ       DX
-	JNZ        step
-	VMOVUPD    Y3, (BX)
-	VMOVUPD    Y4, 32(BX)
-	VMOVUPD    Y5, 64(BX)
-	VMOVUPD    Y6, 96(BX)
+	VCVTPS2PD   (CX), Y8
+	VMULPD      Y8, Y0, Y9
+	VPAND       Y9, Y2, Y9
+	VSUBPD      Y9, Y1, Y9
+	VMAXPD      Y9, Y7, Y9
+	VCVTPS2PD   (AX), Y10
+	VMULPD      Y9, Y10, Y10
+	VCVTPD2PSY  Y10, X9
+	VMOVUPS     X9, (AX)
+	VCVTPS2PD   X9, Y9
+	VFMADD231PD Y8, Y9, Y3
+	VCVTPS2PD   16(CX), Y8
+	VMULPD      Y8, Y0, Y9
+	VPAND       Y9, Y2, Y9
+	VSUBPD      Y9, Y1, Y9
+	VMAXPD      Y9, Y7, Y9
+	VCVTPS2PD   16(AX), Y10
+	VMULPD      Y9, Y10, Y10
+	VCVTPD2PSY  Y10, X9
+	VMOVUPS     X9, 16(AX)
+	VCVTPS2PD   X9, Y9
+	VFMADD231PD Y8, Y9, Y4
+	VCVTPS2PD   32(CX), Y8
+	VMULPD      Y8, Y0, Y9
+	VPAND       Y9, Y2, Y9
+	VSUBPD      Y9, Y1, Y9
+	VMAXPD      Y9, Y7, Y9
+	VCVTPS2PD   32(AX), Y10
+	VMULPD      Y9, Y10, Y10
+	VCVTPD2PSY  Y10, X9
+	VMOVUPS     X9, 32(AX)
+	VCVTPS2PD   X9, Y9
+	VFMADD231PD Y8, Y9, Y5
+	VCVTPS2PD   48(CX), Y8
+	VMULPD      Y8, Y0, Y9
+	VPAND       Y9, Y2, Y9
+	VSUBPD      Y9, Y1, Y9
+	VMAXPD      Y9, Y7, Y9
+	VCVTPS2PD   48(AX), Y10
+	VMULPD      Y9, Y10, Y10
+	VCVTPD2PSY  Y10, X9
+	VMOVUPS     X9, 48(AX)
+	VCVTPS2PD   X9, Y9
+	VFMADD231PD Y8, Y9, Y6
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	DECQ        DX
+	JNZ         step
+	VMOVUPD     Y3, (BX)
+	VMOVUPD     Y4, 32(BX)
+	VMOVUPD     Y5, 64(BX)
+	VMOVUPD     Y6, 96(BX)
 	VZEROUPPER
 	RET
 
@@ -1765,7 +1752,7 @@ pixel:
 	RET
 
 // func BlockForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·BlockForward16(SB), NOSPLIT, $0-104
 	MOVQ         y+0(FP), AX
 	MOVQ         mask+8(FP), CX
@@ -1844,22 +1831,18 @@ plain:
 	MOVW         R13, (DX)
 	VCVTPS2PD    X10, Y12
 	VADDPD       Y12, Y0, Y0
-	VMULPD       Y12, Y12, Y12
-	VADDPD       Y12, Y4, Y4
+	VFMADD231PD  Y12, Y12, Y4
 	VEXTRACTF128 $0x01, Y10, X12
 	VCVTPS2PD    X12, Y12
 	VADDPD       Y12, Y1, Y1
-	VMULPD       Y12, Y12, Y12
-	VADDPD       Y12, Y5, Y5
+	VFMADD231PD  Y12, Y12, Y5
 	VCVTPS2PD    X11, Y12
 	VADDPD       Y12, Y2, Y2
-	VMULPD       Y12, Y12, Y12
-	VADDPD       Y12, Y6, Y6
+	VFMADD231PD  Y12, Y12, Y6
 	VEXTRACTF128 $0x01, Y11, X12
 	VCVTPS2PD    X12, Y12
 	VADDPD       Y12, Y3, Y3
-	VMULPD       Y12, Y12, Y12
-	VADDPD       Y12, Y7, Y7
+	VFMADD231PD  Y12, Y12, Y7
 	VANDPS       absOfStep<>+0(SB), Y10, Y10
 	VANDPS       absOfStep<>+0(SB), Y11, Y11
 	VCMPPS       $0x01, Y8, Y11, Y11
@@ -1936,7 +1919,7 @@ DATA absOfStep<>+60(SB)/4, $0x7fffffff
 GLOBL absOfStep<>(SB), RODATA|NOPTR, $64
 
 // func BlockReduce16(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·BlockReduce16(SB), NOSPLIT, $0-64
 	MOVQ    dy+16(FP), AX
 	MOVQ    mask+24(FP), CX
@@ -1977,22 +1960,18 @@ pixel:
 	VCVTDQ2PD    X13, Y13
 	VCVTPS2PD    X9, Y14
 	VADDPD       Y14, Y0, Y0
-	VMULPD       Y10, Y14, Y14
-	VADDPD       Y14, Y4, Y4
+	VFMADD231PD  Y10, Y14, Y4
 	VEXTRACTF128 $0x01, Y9, X9
 	VCVTPS2PD    X9, Y9
 	VADDPD       Y9, Y1, Y1
-	VMULPD       Y11, Y9, Y9
-	VADDPD       Y9, Y5, Y5
+	VFMADD231PD  Y11, Y9, Y5
 	VCVTPS2PD    X8, Y9
 	VADDPD       Y9, Y2, Y2
-	VMULPD       Y12, Y9, Y9
-	VADDPD       Y9, Y6, Y6
+	VFMADD231PD  Y12, Y9, Y6
 	VEXTRACTF128 $0x01, Y8, X8
 	VCVTPS2PD    X8, Y8
 	VADDPD       Y8, Y3, Y3
-	VMULPD       Y13, Y8, Y8
-	VADDPD       Y8, Y7, Y7
+	VFMADD231PD  Y13, Y8, Y7
 	ADDQ         SI, AX
 	ADDQ         DI, CX
 	ADDQ         R8, DX
@@ -2027,14 +2006,19 @@ DATA bitOfStep<>+56(SB)/4, $0x00004000
 DATA bitOfStep<>+60(SB)/4, $0x00008000
 GLOBL bitOfStep<>(SB), RODATA|NOPTR, $64
 
-// func BlockSpread16(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+// func BlockSpread16(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dxPixel int, copyStep int)
 // Requires: AVX, AVX2
-TEXT ·BlockSpread16(SB), NOSPLIT, $0-96
+TEXT ·BlockSpread16(SB), NOSPLIT, $0-88
 	MOVQ dx+0(FP), AX
 	MOVQ dy+8(FP), CX
 	MOVQ mask+16(FP), DX
 	MOVQ counts+24(FP), BX
 	MOVQ pixels+56(FP), SI
+	MOVQ a+40(FP), DI
+	MOVQ b+48(FP), R8
+	MOVQ copyStep+80(FP), R9
+	MOVQ R9, R10
+	SHRQ $0x03, R10
 
 pixel:
 	VPMOVSXWD (BX), X0
@@ -2045,8 +2029,6 @@ pixel:
 	VCVTDQ2PD X2, Y2
 	VPMOVSXWD 24(BX), X3
 	VCVTDQ2PD X3, Y3
-	MOVQ      a+40(FP), DI
-	MOVQ      b+48(FP), R8
 	VMULPD    (R8), Y0, Y0
 	VADDPD    (DI), Y0, Y0
 	VMULPD    32(R8), Y1, Y1
@@ -2055,40 +2037,35 @@ pixel:
 	VADDPD    64(DI), Y2, Y2
 	VMULPD    96(R8), Y3, Y3
 	VADDPD    96(DI), Y3, Y3
-	MOVQ      CX, DI
-	MOVQ      DX, R8
-	MOVQ      scale+32(FP), R9
-	MOVQ      steps+64(FP), R10
-	MOVQ      copyStep+88(FP), R11
+	MOVQ      scale+32(FP), R11
+	MOVQ      steps+64(FP), R12
 
 step:
-	VPBROADCASTW (R8), Y4
+	VPBROADCASTW (DX), Y4
 	VPAND        bitOfStep<>+0(SB), Y4, Y5
 	VPCMPEQD     bitOfStep<>+0(SB), Y5, Y5
-	VANDPS       (DI), Y5, Y5
+	VANDPS       (CX), Y5, Y5
 	VPAND        bitOfStep<>+32(SB), Y4, Y4
 	VPCMPEQD     bitOfStep<>+32(SB), Y4, Y4
-	VANDPS       32(DI), Y4, Y4
+	VANDPS       32(CX), Y4, Y4
 	VCVTPS2PD    X5, Y7
-	VMULPD       (R9), Y7, Y7
+	VMULPD       (R11), Y7, Y7
 	VADDPD       Y7, Y0, Y0
 	VEXTRACTF128 $0x01, Y5, X5
 	VCVTPS2PD    X5, Y5
-	VMULPD       32(R9), Y5, Y5
+	VMULPD       32(R11), Y5, Y5
 	VADDPD       Y5, Y1, Y1
 	VCVTPS2PD    X4, Y5
-	VMULPD       64(R9), Y5, Y5
+	VMULPD       64(R11), Y5, Y5
 	VADDPD       Y5, Y2, Y2
 	VEXTRACTF128 $0x01, Y4, X4
 	VCVTPS2PD    X4, Y4
-	VMULPD       96(R9), Y4, Y4
+	VMULPD       96(R11), Y4, Y4
 	VADDPD       Y4, Y3, Y3
-	LEAQ         (DI)(R11*4), DI
-	LEAQ         (R9)(R11*8), R9
-	MOVQ         R11, R12
-	SHRQ         $0x03, R12
-	ADDQ         R12, R8
-	DECQ         R10
+	LEAQ         (CX)(R9*4), CX
+	LEAQ         (R11)(R9*8), R11
+	ADDQ         R10, DX
+	DECQ         R12
 	JNZ          step
 	VCVTPD2PSY   Y0, X6
 	VCVTPD2PSY   Y1, X0
@@ -2098,20 +2075,16 @@ step:
 	VCVTPD2PSY   Y3, X0
 	VINSERTF128  $0x01, X0, Y6, Y0
 	VMOVUPS      Y0, 32(AX)
-	MOVQ         dxPixel+80(FP), DI
-	LEAQ         (AX)(DI*4), AX
-	LEAQ         (BX)(DI*2), BX
-	MOVQ         dyPixel+72(FP), DI
-	LEAQ         (CX)(DI*4), CX
-	SHRQ         $0x03, DI
-	ADDQ         DI, DX
+	MOVQ         dxPixel+72(FP), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (BX)(R11*2), BX
 	DECQ         SI
 	JNZ          pixel
 	VZEROUPPER
 	RET
 
 // func BlockForward8(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·BlockForward8(SB), NOSPLIT, $0-104
 	MOVQ         y+0(FP), AX
 	MOVQ         mask+8(FP), CX
@@ -2186,22 +2159,18 @@ plain:
 	MOVW         R13, (DX)
 	VCVTPS2PD    X12, Y11
 	VADDPD       Y11, Y0, Y0
-	VMULPD       Y11, Y11, Y11
-	VADDPD       Y11, Y4, Y4
+	VFMADD231PD  Y11, Y11, Y4
 	VEXTRACTF128 $0x01, Y12, X11
 	VCVTPS2PD    X11, Y11
 	VADDPD       Y11, Y1, Y1
-	VMULPD       Y11, Y11, Y11
-	VADDPD       Y11, Y5, Y5
+	VFMADD231PD  Y11, Y11, Y5
 	VCVTPS2PD    X10, Y11
 	VADDPD       Y11, Y2, Y2
-	VMULPD       Y11, Y11, Y11
-	VADDPD       Y11, Y6, Y6
+	VFMADD231PD  Y11, Y11, Y6
 	VEXTRACTF128 $0x01, Y10, X11
 	VCVTPS2PD    X11, Y11
 	VADDPD       Y11, Y3, Y3
-	VMULPD       Y11, Y11, Y11
-	VADDPD       Y11, Y7, Y7
+	VFMADD231PD  Y11, Y11, Y7
 	VANDPS       absOfStep<>+0(SB), Y12, Y12
 	VANDPS       absOfStep<>+0(SB), Y10, Y10
 	VCMPPS       $0x01, Y8, Y10, Y10
@@ -2239,7 +2208,7 @@ plain:
 	RET
 
 // func BlockReduce8(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·BlockReduce8(SB), NOSPLIT, $0-64
 	MOVQ    dy+16(FP), AX
 	MOVQ    mask+24(FP), CX
@@ -2276,22 +2245,18 @@ pixel:
 	VCVTDQ2PD    X11, Y11
 	VCVTPS2PD    X9, Y12
 	VADDPD       Y12, Y0, Y0
-	VMULPD       Y10, Y12, Y12
-	VADDPD       Y12, Y4, Y4
+	VFMADD231PD  Y10, Y12, Y4
 	VEXTRACTF128 $0x01, Y9, X9
 	VCVTPS2PD    X9, Y9
 	VADDPD       Y9, Y1, Y1
-	VMULPD       Y11, Y9, Y9
-	VADDPD       Y9, Y5, Y5
+	VFMADD231PD  Y11, Y9, Y5
 	VCVTPS2PD    X8, Y9
 	VADDPD       Y9, Y2, Y2
-	VMULPD       Y10, Y9, Y9
-	VADDPD       Y9, Y6, Y6
+	VFMADD231PD  Y10, Y9, Y6
 	VEXTRACTF128 $0x01, Y8, X8
 	VCVTPS2PD    X8, Y8
 	VADDPD       Y8, Y3, Y3
-	VMULPD       Y11, Y8, Y8
-	VADDPD       Y8, Y7, Y7
+	VFMADD231PD  Y11, Y8, Y7
 	ADDQ         SI, AX
 	ADDQ         DI, CX
 	ADDQ         R8, DX
@@ -2308,79 +2273,73 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func BlockSpread8(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+// func BlockSpread8(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dxPixel int, copyStep int)
 // Requires: AVX, AVX2
-TEXT ·BlockSpread8(SB), NOSPLIT, $0-96
+TEXT ·BlockSpread8(SB), NOSPLIT, $0-88
 	MOVQ dx+0(FP), AX
 	MOVQ dy+8(FP), CX
 	MOVQ mask+16(FP), DX
 	MOVQ counts+24(FP), BX
 	MOVQ pixels+56(FP), SI
+	MOVQ a+40(FP), DI
+	MOVQ b+48(FP), R8
+	MOVQ copyStep+80(FP), R9
+	MOVQ R9, R10
+	SHRQ $0x03, R10
 
 pixel:
 	VPMOVSXWD (BX), X0
 	VCVTDQ2PD X0, Y0
 	VPMOVSXWD 8(BX), X1
 	VCVTDQ2PD X1, Y1
-	MOVQ      a+40(FP), DI
-	MOVQ      b+48(FP), R8
 	VMULPD    (R8), Y0, Y0
 	VADDPD    (DI), Y0, Y0
 	VMULPD    32(R8), Y1, Y1
 	VADDPD    32(DI), Y1, Y1
-	MOVQ      CX, DI
-	MOVQ      DX, R8
-	MOVQ      scale+32(FP), R9
-	MOVQ      steps+64(FP), R10
-	MOVQ      copyStep+88(FP), R11
+	MOVQ      scale+32(FP), R11
+	MOVQ      steps+64(FP), R12
 
 step:
-	VPBROADCASTW (R8), Y2
+	VPBROADCASTW (DX), Y2
 	VPAND        bitOfStep<>+0(SB), Y2, Y3
 	VPCMPEQD     bitOfStep<>+0(SB), Y3, Y3
-	VANDPS       (DI), Y3, Y3
+	VANDPS       (CX), Y3, Y3
 	VPAND        bitOfStep<>+32(SB), Y2, Y2
 	VPCMPEQD     bitOfStep<>+32(SB), Y2, Y2
-	VANDPS       32(DI), Y2, Y2
+	VANDPS       32(CX), Y2, Y2
 	VCVTPS2PD    X3, Y5
-	VMULPD       (R9), Y5, Y5
+	VMULPD       (R11), Y5, Y5
 	VADDPD       Y5, Y0, Y0
 	VEXTRACTF128 $0x01, Y3, X3
 	VCVTPS2PD    X3, Y3
-	VMULPD       32(R9), Y3, Y3
+	VMULPD       32(R11), Y3, Y3
 	VADDPD       Y3, Y1, Y1
 	VCVTPS2PD    X2, Y3
-	VMULPD       64(R9), Y3, Y3
+	VMULPD       64(R11), Y3, Y3
 	VADDPD       Y3, Y0, Y0
 	VEXTRACTF128 $0x01, Y2, X2
 	VCVTPS2PD    X2, Y2
-	VMULPD       96(R9), Y2, Y2
+	VMULPD       96(R11), Y2, Y2
 	VADDPD       Y2, Y1, Y1
-	LEAQ         (DI)(R11*4), DI
-	LEAQ         (R9)(R11*8), R9
-	MOVQ         R11, R12
-	SHRQ         $0x03, R12
-	ADDQ         R12, R8
-	DECQ         R10
+	LEAQ         (CX)(R9*4), CX
+	LEAQ         (R11)(R9*8), R11
+	ADDQ         R10, DX
+	DECQ         R12
 	JNZ          step
 	VCVTPD2PSY   Y0, X4
 	VCVTPD2PSY   Y1, X0
 	VINSERTF128  $0x01, X0, Y4, Y0
 	VMOVUPS      Y0, (AX)
-	MOVQ         dxPixel+80(FP), DI
-	LEAQ         (AX)(DI*4), AX
-	LEAQ         (BX)(DI*2), BX
-	MOVQ         dyPixel+72(FP), DI
-	LEAQ         (CX)(DI*4), CX
-	SHRQ         $0x03, DI
-	ADDQ         DI, DX
+	MOVQ         dxPixel+72(FP), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (BX)(R11*2), BX
 	DECQ         SI
 	JNZ          pixel
 	VZEROUPPER
 	RET
 
 // func BlockForward4(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·BlockForward4(SB), NOSPLIT, $0-104
 	MOVQ         y+0(FP), AX
 	MOVQ         mask+8(FP), CX
@@ -2453,22 +2412,18 @@ plain:
 	MOVW         R13, (DX)
 	VCVTPS2PD    X11, Y12
 	VADDPD       Y12, Y0, Y0
-	VMULPD       Y12, Y12, Y12
-	VADDPD       Y12, Y4, Y4
+	VFMADD231PD  Y12, Y12, Y4
 	VEXTRACTF128 $0x01, Y11, X12
 	VCVTPS2PD    X12, Y12
 	VADDPD       Y12, Y1, Y1
-	VMULPD       Y12, Y12, Y12
-	VADDPD       Y12, Y5, Y5
+	VFMADD231PD  Y12, Y12, Y5
 	VCVTPS2PD    X10, Y12
 	VADDPD       Y12, Y2, Y2
-	VMULPD       Y12, Y12, Y12
-	VADDPD       Y12, Y6, Y6
+	VFMADD231PD  Y12, Y12, Y6
 	VEXTRACTF128 $0x01, Y10, X12
 	VCVTPS2PD    X12, Y12
 	VADDPD       Y12, Y3, Y3
-	VMULPD       Y12, Y12, Y12
-	VADDPD       Y12, Y7, Y7
+	VFMADD231PD  Y12, Y12, Y7
 	VANDPS       absOfStep<>+0(SB), Y11, Y11
 	VANDPS       absOfStep<>+0(SB), Y10, Y10
 	VCMPPS       $0x01, Y8, Y10, Y10
@@ -2506,7 +2461,7 @@ plain:
 	RET
 
 // func BlockReduce4(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·BlockReduce4(SB), NOSPLIT, $0-64
 	MOVQ    dy+16(FP), AX
 	MOVQ    mask+24(FP), CX
@@ -2541,22 +2496,18 @@ pixel:
 	VCVTDQ2PD    X10, Y10
 	VCVTPS2PD    X9, Y11
 	VADDPD       Y11, Y0, Y0
-	VMULPD       Y10, Y11, Y11
-	VADDPD       Y11, Y4, Y4
+	VFMADD231PD  Y10, Y11, Y4
 	VEXTRACTF128 $0x01, Y9, X9
 	VCVTPS2PD    X9, Y9
 	VADDPD       Y9, Y1, Y1
-	VMULPD       Y10, Y9, Y9
-	VADDPD       Y9, Y5, Y5
+	VFMADD231PD  Y10, Y9, Y5
 	VCVTPS2PD    X8, Y9
 	VADDPD       Y9, Y2, Y2
-	VMULPD       Y10, Y9, Y9
-	VADDPD       Y9, Y6, Y6
+	VFMADD231PD  Y10, Y9, Y6
 	VEXTRACTF128 $0x01, Y8, X8
 	VCVTPS2PD    X8, Y8
 	VADDPD       Y8, Y3, Y3
-	VMULPD       Y10, Y8, Y8
-	VADDPD       Y8, Y7, Y7
+	VFMADD231PD  Y10, Y8, Y7
 	ADDQ         SI, AX
 	ADDQ         DI, CX
 	ADDQ         R8, DX
@@ -2573,66 +2524,60 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func BlockSpread4(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+// func BlockSpread4(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dxPixel int, copyStep int)
 // Requires: AVX, AVX2
-TEXT ·BlockSpread4(SB), NOSPLIT, $0-96
+TEXT ·BlockSpread4(SB), NOSPLIT, $0-88
 	MOVQ dx+0(FP), AX
 	MOVQ dy+8(FP), CX
 	MOVQ mask+16(FP), DX
 	MOVQ counts+24(FP), BX
 	MOVQ pixels+56(FP), SI
+	MOVQ a+40(FP), DI
+	MOVQ b+48(FP), R8
+	MOVQ copyStep+80(FP), R9
+	MOVQ R9, R10
+	SHRQ $0x03, R10
 
 pixel:
 	VPMOVSXWD (BX), X0
 	VCVTDQ2PD X0, Y0
-	MOVQ      a+40(FP), DI
-	MOVQ      b+48(FP), R8
 	VMULPD    (R8), Y0, Y0
 	VADDPD    (DI), Y0, Y0
-	MOVQ      CX, DI
-	MOVQ      DX, R8
-	MOVQ      scale+32(FP), R9
-	MOVQ      steps+64(FP), R10
-	MOVQ      copyStep+88(FP), R11
+	MOVQ      scale+32(FP), R11
+	MOVQ      steps+64(FP), R12
 
 step:
-	VPBROADCASTW (R8), Y1
+	VPBROADCASTW (DX), Y1
 	VPAND        bitOfStep<>+0(SB), Y1, Y2
 	VPCMPEQD     bitOfStep<>+0(SB), Y2, Y2
-	VANDPS       (DI), Y2, Y2
+	VANDPS       (CX), Y2, Y2
 	VPAND        bitOfStep<>+32(SB), Y1, Y1
 	VPCMPEQD     bitOfStep<>+32(SB), Y1, Y1
-	VANDPS       32(DI), Y1, Y1
+	VANDPS       32(CX), Y1, Y1
 	VCVTPS2PD    X2, Y3
-	VMULPD       (R9), Y3, Y3
+	VMULPD       (R11), Y3, Y3
 	VADDPD       Y3, Y0, Y0
 	VEXTRACTF128 $0x01, Y2, X2
 	VCVTPS2PD    X2, Y2
-	VMULPD       32(R9), Y2, Y2
+	VMULPD       32(R11), Y2, Y2
 	VADDPD       Y2, Y0, Y0
 	VCVTPS2PD    X1, Y2
-	VMULPD       64(R9), Y2, Y2
+	VMULPD       64(R11), Y2, Y2
 	VADDPD       Y2, Y0, Y0
 	VEXTRACTF128 $0x01, Y1, X1
 	VCVTPS2PD    X1, Y1
-	VMULPD       96(R9), Y1, Y1
+	VMULPD       96(R11), Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	LEAQ         (DI)(R11*4), DI
-	LEAQ         (R9)(R11*8), R9
-	MOVQ         R11, R12
-	SHRQ         $0x03, R12
-	ADDQ         R12, R8
-	DECQ         R10
+	LEAQ         (CX)(R9*4), CX
+	LEAQ         (R11)(R9*8), R11
+	ADDQ         R10, DX
+	DECQ         R12
 	JNZ          step
 	VCVTPD2PSY   Y0, X0
 	VMOVUPS      X0, (AX)
-	MOVQ         dxPixel+80(FP), DI
-	LEAQ         (AX)(DI*4), AX
-	LEAQ         (BX)(DI*2), BX
-	MOVQ         dyPixel+72(FP), DI
-	LEAQ         (CX)(DI*4), CX
-	SHRQ         $0x03, DI
-	ADDQ         DI, DX
+	MOVQ         dxPixel+72(FP), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (BX)(R11*2), BX
 	DECQ         SI
 	JNZ          pixel
 	VZEROUPPER

@@ -255,10 +255,10 @@ func BlockReduce16(sum *float64, products *float64, dy *float32, mask *uint16, c
 
 // BlockSpread16 is dx[p*dxPixel+c] = a[c] + b[c]*counts[p*dxPixel+c] + sum over the copies j of c of scale[j]*dy[p*dyPixel+j] where the bit of mask is
 // set, for 16 channels c and p < pixels, in ascending order, products rounded first. n a multiple of 16. The copies come in steps of 16 elements,
-// copyStep elements apart. A pixel has dyPixel bits of mask.
+// copyStep elements apart, and dyPixel, the elements of a pixel and the bits of its mask, is steps*copyStep. pixels and steps are at least 1.
 //
 //go:noescape
-func BlockSpread16(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+func BlockSpread16(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dxPixel int, copyStep int)
 
 // BlockForward8 computes, for pixels of copies times steps of 16 channels, n = 8,
 //
@@ -279,10 +279,10 @@ func BlockReduce8(sum *float64, products *float64, dy *float32, mask *uint16, co
 
 // BlockSpread8 is dx[p*dxPixel+c] = a[c] + b[c]*counts[p*dxPixel+c] + sum over the copies j of c of scale[j]*dy[p*dyPixel+j] where the bit of mask is
 // set, for 8 channels c and p < pixels, in ascending order, products rounded first. n = 8. The copies come in steps of 16 elements,
-// copyStep elements apart. A pixel has dyPixel bits of mask.
+// copyStep elements apart, and dyPixel, the elements of a pixel and the bits of its mask, is steps*copyStep. pixels and steps are at least 1.
 //
 //go:noescape
-func BlockSpread8(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+func BlockSpread8(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dxPixel int, copyStep int)
 
 // BlockForward4 computes, for pixels of copies times steps of 16 channels, n = 4,
 //
@@ -303,10 +303,10 @@ func BlockReduce4(sum *float64, products *float64, dy *float32, mask *uint16, co
 
 // BlockSpread4 is dx[p*dxPixel+c] = a[c] + b[c]*counts[p*dxPixel+c] + sum over the copies j of c of scale[j]*dy[p*dyPixel+j] where the bit of mask is
 // set, for 4 channels c and p < pixels, in ascending order, products rounded first. n = 4. The copies come in steps of 16 elements,
-// copyStep elements apart. A pixel has dyPixel bits of mask.
+// copyStep elements apart, and dyPixel, the elements of a pixel and the bits of its mask, is steps*copyStep. pixels and steps are at least 1.
 //
 //go:noescape
-func BlockSpread4(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+func BlockSpread4(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dxPixel int, copyStep int)
 
 // MaskGrad is dx[j] = dy[j] where bit j of mask is set, else 0, for j < 16*steps; steps is at least 1.
 //

@@ -1499,15 +1499,14 @@ TEXT ·Moments(SB), NOSPLIT, $0-40
 	VMOVUPD (SI), Z1
 
 pixel:
-	VCVTPS2PD (AX), Z2
-	VADDPD    Z2, Z0, Z0
-	VMULPD    Z2, Z2, Z2
-	VADDPD    Z2, Z1, Z1
-	ADDQ      DX, AX
-	DECQ      CX
-	JNZ       pixel
-	VMOVUPD   Z0, (BX)
-	VMOVUPD   Z1, (SI)
+	VCVTPS2PD   (AX), Z2
+	VADDPD      Z2, Z0, Z0
+	VFMADD231PD Z2, Z2, Z1
+	ADDQ        DX, AX
+	DECQ        CX
+	JNZ         pixel
+	VMOVUPD     Z0, (BX)
+	VMOVUPD     Z1, (SI)
 	VZEROUPPER
 	RET
 
@@ -1555,17 +1554,16 @@ TEXT ·BatchNormSums(SB), NOSPLIT, $0-56
 	VMOVUPD (R8), Z1
 
 pixel:
-	VCVTPS2PD (AX), Z2
-	VCVTPS2PD (CX), Z3
-	VADDPD    Z2, Z0, Z0
-	VMULPD    Z2, Z3, Z3
-	VADDPD    Z3, Z1, Z1
-	ADDQ      BX, AX
-	ADDQ      SI, CX
-	DECQ      DX
-	JNZ       pixel
-	VMOVUPD   Z0, (DI)
-	VMOVUPD   Z1, (R8)
+	VCVTPS2PD   (AX), Z2
+	VCVTPS2PD   (CX), Z3
+	VADDPD      Z2, Z0, Z0
+	VFMADD231PD Z2, Z3, Z1
+	ADDQ        BX, AX
+	ADDQ        SI, CX
+	DECQ        DX
+	JNZ         pixel
+	VMOVUPD     Z0, (DI)
+	VMOVUPD     Z1, (R8)
 	VZEROUPPER
 	RET
 
@@ -1624,21 +1622,19 @@ TEXT ·SumSquares(SB), NOSPLIT, $0-32
 	VMOVUPD 64(BX), Z3
 
 step:
-	VCVTPS2PD (AX), Z4
-	VADDPD    Z4, Z0, Z0
-	VMULPD    Z4, Z4, Z4
-	VADDPD    Z4, Z2, Z2
-	VCVTPS2PD 32(AX), Z4
-	VADDPD    Z4, Z1, Z1
-	VMULPD    Z4, Z4, Z4
-	VADDPD    Z4, Z3, Z3
-	ADDQ      $0x40, AX
-	DECQ      CX
-	JNZ       step
-	VMOVUPD   Z0, (DX)
-	VMOVUPD   Z2, (BX)
-	VMOVUPD   Z1, 64(DX)
-	VMOVUPD   Z3, 64(BX)
+	VCVTPS2PD   (AX), Z4
+	VADDPD      Z4, Z0, Z0
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   32(AX), Z4
+	VADDPD      Z4, Z1, Z1
+	VFMADD231PD Z4, Z4, Z3
+	ADDQ        $0x40, AX
+	DECQ        CX
+	JNZ         step
+	VMOVUPD     Z0, (DX)
+	VMOVUPD     Z2, (BX)
+	VMOVUPD     Z1, 64(DX)
+	VMOVUPD     Z3, 64(BX)
 	VZEROUPPER
 	RET
 
@@ -1656,43 +1652,40 @@ TEXT ·SignGrad(SB), NOSPLIT, $0-40
 	MOVQ         $0x7fffffffffffffff, SI
 	VMOVQ        SI, X3
 	VBROADCASTSD X3, Z3
+	VADDPD       Z0, Z0, Z0
 	VMOVUPD      (BX), Z4
 	VMOVUPD      64(BX), Z5
 	VPXORD       Z2, Z2, Z2
 
 step:
-	VCVTPS2PD (CX), Z6
-	VMULPD    Z6, Z0, Z7
-	VPANDQ    Z7, Z3, Z7
-	VADDPD    Z7, Z7, Z7
-	VSUBPD    Z7, Z1, Z7
-	VMAXPD    Z7, Z2, Z7
-	VCVTPS2PD (AX), Z8
-	VMULPD    Z7, Z8, Z8
-	VCVTPD2PS Z8, Y7
-	VMOVUPS   Y7, (AX)
-	VCVTPS2PD Y7, Z7
-	VMULPD    Z6, Z7, Z8
-	VADDPD    Z8, Z4, Z4
-	VCVTPS2PD 32(CX), Z6
-	VMULPD    Z6, Z0, Z7
-	VPANDQ    Z7, Z3, Z7
-	VADDPD    Z7, Z7, Z7
-	VSUBPD    Z7, Z1, Z7
-	VMAXPD    Z7, Z2, Z7
-	VCVTPS2PD 32(AX), Z8
-	VMULPD    Z7, Z8, Z8
-	VCVTPD2PS Z8, Y7
-	VMOVUPS   Y7, 32(AX)
-	VCVTPS2PD Y7, Z7
-	VMULPD    Z6, Z7, Z8
-	VADDPD    Z8, Z5, Z5
-	ADDQ      $0x40, CX
-	ADDQ      $0x40, AX
-	DECQ      DX
-	JNZ       step
-	VMOVUPD   Z4, (BX)
-	VMOVUPD   Z5, 64(BX)
+	VCVTPS2PD   (CX), Z6
+	VMULPD      Z6, Z0, Z7
+	VPANDQ      Z7, Z3, Z7
+	VSUBPD      Z7, Z1, Z7
+	VMAXPD      Z7, Z2, Z7
+	VCVTPS2PD   (AX), Z8
+	VMULPD      Z7, Z8, Z8
+	VCVTPD2PS   Z8, Y7
+	VMOVUPS     Y7, (AX)
+	VCVTPS2PD   Y7, Z7
+	VFMADD231PD Z6, Z7, Z4
+	VCVTPS2PD   32(CX), Z6
+	VMULPD      Z6, Z0, Z7
+	VPANDQ      Z7, Z3, Z7
+	VSUBPD      Z7, Z1, Z7
+	VMAXPD      Z7, Z2, Z7
+	VCVTPS2PD   32(AX), Z8
+	VMULPD      Z7, Z8, Z8
+	VCVTPD2PS   Z8, Y7
+	VMOVUPS     Y7, 32(AX)
+	VCVTPS2PD   Y7, Z7
+	VFMADD231PD Z6, Z7, Z5
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	DECQ        DX
+	JNZ         step
+	VMOVUPD     Z4, (BX)
+	VMOVUPD     Z5, 64(BX)
 	VZEROUPPER
 	RET
 
@@ -1786,13 +1779,11 @@ plain:
 	KMOVW         K1, (DX)
 	VCVTPS2PD     Y6, Z7
 	VADDPD        Z7, Z0, Z0
-	VMULPD        Z7, Z7, Z7
-	VADDPD        Z7, Z2, Z2
+	VFMADD231PD   Z7, Z7, Z2
 	VEXTRACTF32X8 $0x01, Z6, Y7
 	VCVTPS2PD     Y7, Z7
 	VADDPD        Z7, Z1, Z1
-	VMULPD        Z7, Z7, Z7
-	VADDPD        Z7, Z3, Z3
+	VFMADD231PD   Z7, Z7, Z3
 	VANDPS        absOfStep<>+0(SB), Z6, Z6
 	VCMPPS        $0x01, Z4, Z6, K1
 	KMOVW         K1, (CX)
@@ -1887,13 +1878,11 @@ pixel:
 	VCVTDQ2PD     Y6, Z6
 	VCVTPS2PD     Y4, Z7
 	VADDPD        Z7, Z0, Z0
-	VMULPD        Z5, Z7, Z7
-	VADDPD        Z7, Z2, Z2
+	VFMADD231PD   Z5, Z7, Z2
 	VEXTRACTF32X8 $0x01, Z4, Y4
 	VCVTPS2PD     Y4, Z4
 	VADDPD        Z4, Z1, Z1
-	VMULPD        Z6, Z4, Z4
-	VADDPD        Z4, Z3, Z3
+	VFMADD231PD   Z6, Z4, Z3
 	ADDQ          SI, AX
 	ADDQ          DI, CX
 	ADDQ          R8, DX
@@ -1906,60 +1895,54 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func BlockSpread16(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+// func BlockSpread16(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dxPixel int, copyStep int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F
-TEXT ·BlockSpread16(SB), NOSPLIT, $0-96
+TEXT ·BlockSpread16(SB), NOSPLIT, $0-88
 	MOVQ dx+0(FP), AX
 	MOVQ dy+8(FP), CX
 	MOVQ mask+16(FP), DX
 	MOVQ counts+24(FP), BX
 	MOVQ pixels+56(FP), SI
+	MOVQ a+40(FP), DI
+	MOVQ b+48(FP), R8
+	MOVQ copyStep+80(FP), R9
+	MOVQ R9, R10
+	SHRQ $0x03, R10
 
 pixel:
 	VPMOVSXWD (BX), Y0
 	VCVTDQ2PD Y0, Z0
 	VPMOVSXWD 16(BX), Y1
 	VCVTDQ2PD Y1, Z1
-	MOVQ      a+40(FP), DI
-	MOVQ      b+48(FP), R8
 	VMULPD    (R8), Z0, Z0
 	VADDPD    (DI), Z0, Z0
 	VMULPD    64(R8), Z1, Z1
 	VADDPD    64(DI), Z1, Z1
-	MOVQ      CX, DI
-	MOVQ      DX, R8
-	MOVQ      scale+32(FP), R9
-	MOVQ      steps+64(FP), R10
-	MOVQ      copyStep+88(FP), R11
+	MOVQ      scale+32(FP), R11
+	MOVQ      steps+64(FP), R12
 
 step:
-	KMOVW         (R8), K1
-	VMOVUPS.Z     (DI), K1, Z2
+	KMOVW         (DX), K1
+	VMOVUPS.Z     (CX), K1, Z2
 	VCVTPS2PD     Y2, Z3
-	VMULPD        (R9), Z3, Z3
+	VMULPD        (R11), Z3, Z3
 	VADDPD        Z3, Z0, Z0
 	VEXTRACTF32X8 $0x01, Z2, Y2
 	VCVTPS2PD     Y2, Z2
-	VMULPD        64(R9), Z2, Z2
+	VMULPD        64(R11), Z2, Z2
 	VADDPD        Z2, Z1, Z1
-	LEAQ          (DI)(R11*4), DI
-	LEAQ          (R9)(R11*8), R9
-	MOVQ          R11, R12
-	SHRQ          $0x03, R12
-	ADDQ          R12, R8
-	DECQ          R10
+	LEAQ          (CX)(R9*4), CX
+	LEAQ          (R11)(R9*8), R11
+	ADDQ          R10, DX
+	DECQ          R12
 	JNZ           step
 	VCVTPD2PS     Z0, Y4
 	VCVTPD2PS     Z1, Y0
 	VINSERTF32X8  $0x01, Y0, Z4, Z0
 	VMOVUPS       Z0, (AX)
-	MOVQ          dxPixel+80(FP), DI
-	LEAQ          (AX)(DI*4), AX
-	LEAQ          (BX)(DI*2), BX
-	MOVQ          dyPixel+72(FP), DI
-	LEAQ          (CX)(DI*4), CX
-	SHRQ          $0x03, DI
-	ADDQ          DI, DX
+	MOVQ          dxPixel+72(FP), R11
+	LEAQ          (AX)(R11*4), AX
+	LEAQ          (BX)(R11*2), BX
 	DECQ          SI
 	JNZ           pixel
 	VZEROUPPER
@@ -2019,13 +2002,11 @@ plain:
 	KMOVW         K1, (DX)
 	VCVTPS2PD     Y6, Z7
 	VADDPD        Z7, Z0, Z0
-	VMULPD        Z7, Z7, Z7
-	VADDPD        Z7, Z2, Z2
+	VFMADD231PD   Z7, Z7, Z2
 	VEXTRACTF32X8 $0x01, Z6, Y7
 	VCVTPS2PD     Y7, Z7
 	VADDPD        Z7, Z1, Z1
-	VMULPD        Z7, Z7, Z7
-	VADDPD        Z7, Z3, Z3
+	VFMADD231PD   Z7, Z7, Z3
 	VANDPS        absOfStep<>+0(SB), Z6, Z6
 	VCMPPS        $0x01, Z4, Z6, K1
 	KMOVW         K1, (CX)
@@ -2079,13 +2060,11 @@ pixel:
 	VCVTDQ2PD     Y5, Z5
 	VCVTPS2PD     Y4, Z6
 	VADDPD        Z6, Z0, Z0
-	VMULPD        Z5, Z6, Z6
-	VADDPD        Z6, Z2, Z2
+	VFMADD231PD   Z5, Z6, Z2
 	VEXTRACTF32X8 $0x01, Z4, Y4
 	VCVTPS2PD     Y4, Z4
 	VADDPD        Z4, Z1, Z1
-	VMULPD        Z5, Z4, Z4
-	VADDPD        Z4, Z3, Z3
+	VFMADD231PD   Z5, Z4, Z3
 	ADDQ          SI, AX
 	ADDQ          DI, CX
 	ADDQ          R8, DX
@@ -2098,54 +2077,48 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func BlockSpread8(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dyPixel int, dxPixel int, copyStep int)
+// func BlockSpread8(dx *float32, dy *float32, mask *uint16, counts *int16, scale *float64, a *float64, b *float64, pixels int, steps int, dxPixel int, copyStep int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F
-TEXT ·BlockSpread8(SB), NOSPLIT, $0-96
+TEXT ·BlockSpread8(SB), NOSPLIT, $0-88
 	MOVQ dx+0(FP), AX
 	MOVQ dy+8(FP), CX
 	MOVQ mask+16(FP), DX
 	MOVQ counts+24(FP), BX
 	MOVQ pixels+56(FP), SI
+	MOVQ a+40(FP), DI
+	MOVQ b+48(FP), R8
+	MOVQ copyStep+80(FP), R9
+	MOVQ R9, R10
+	SHRQ $0x03, R10
 
 pixel:
 	VPMOVSXWD (BX), Y0
 	VCVTDQ2PD Y0, Z0
-	MOVQ      a+40(FP), DI
-	MOVQ      b+48(FP), R8
 	VMULPD    (R8), Z0, Z0
 	VADDPD    (DI), Z0, Z0
-	MOVQ      CX, DI
-	MOVQ      DX, R8
-	MOVQ      scale+32(FP), R9
-	MOVQ      steps+64(FP), R10
-	MOVQ      copyStep+88(FP), R11
+	MOVQ      scale+32(FP), R11
+	MOVQ      steps+64(FP), R12
 
 step:
-	KMOVW         (R8), K1
-	VMOVUPS.Z     (DI), K1, Z1
+	KMOVW         (DX), K1
+	VMOVUPS.Z     (CX), K1, Z1
 	VCVTPS2PD     Y1, Z2
-	VMULPD        (R9), Z2, Z2
+	VMULPD        (R11), Z2, Z2
 	VADDPD        Z2, Z0, Z0
 	VEXTRACTF32X8 $0x01, Z1, Y1
 	VCVTPS2PD     Y1, Z1
-	VMULPD        64(R9), Z1, Z1
+	VMULPD        64(R11), Z1, Z1
 	VADDPD        Z1, Z0, Z0
-	LEAQ          (DI)(R11*4), DI
-	LEAQ          (R9)(R11*8), R9
-	MOVQ          R11, R12
-	SHRQ          $0x03, R12
-	ADDQ          R12, R8
-	DECQ          R10
+	LEAQ          (CX)(R9*4), CX
+	LEAQ          (R11)(R9*8), R11
+	ADDQ          R10, DX
+	DECQ          R12
 	JNZ           step
 	VCVTPD2PS     Z0, Y0
 	VMOVUPS       Y0, (AX)
-	MOVQ          dxPixel+80(FP), DI
-	LEAQ          (AX)(DI*4), AX
-	LEAQ          (BX)(DI*2), BX
-	MOVQ          dyPixel+72(FP), DI
-	LEAQ          (CX)(DI*4), CX
-	SHRQ          $0x03, DI
-	ADDQ          DI, DX
+	MOVQ          dxPixel+72(FP), R11
+	LEAQ          (AX)(R11*4), AX
+	LEAQ          (BX)(R11*2), BX
 	DECQ          SI
 	JNZ           pixel
 	VZEROUPPER
@@ -2206,13 +2179,11 @@ plain:
 	KMOVW         K1, (DX)
 	VCVTPS2PD     Y6, Z7
 	VADDPD        Z7, Z0, Z0
-	VMULPD        Z7, Z7, Z7
-	VADDPD        Z7, Z2, Z2
+	VFMADD231PD   Z7, Z7, Z2
 	VEXTRACTF32X8 $0x01, Z6, Y7
 	VCVTPS2PD     Y7, Z7
 	VADDPD        Z7, Z1, Z1
-	VMULPD        Z7, Z7, Z7
-	VADDPD        Z7, Z3, Z3
+	VFMADD231PD   Z7, Z7, Z3
 	VANDPS        absOfStep<>+0(SB), Z6, Z6
 	VCMPPS        $0x01, Z4, Z6, K1
 	KMOVW         K1, (CX)
@@ -2267,13 +2238,11 @@ pixel:
 	VCVTDQ2PD     Y5, Z5
 	VCVTPS2PD     Y4, Z6
 	VADDPD        Z6, Z0, Z0
-	VMULPD        Z5, Z6, Z6
-	VADDPD        Z6, Z2, Z2
+	VFMADD231PD   Z5, Z6, Z2
 	VEXTRACTF32X8 $0x01, Z4, Y4
 	VCVTPS2PD     Y4, Z4
 	VADDPD        Z4, Z1, Z1
-	VMULPD        Z5, Z4, Z4
-	VADDPD        Z4, Z3, Z3
+	VFMADD231PD   Z5, Z4, Z3
 	ADDQ          SI, AX
 	ADDQ          DI, CX
 	ADDQ          R8, DX

@@ -238,8 +238,7 @@ func (t *tier) blockForward(n int) {
 				for i := range sums {
 					d := t.part(v, i)
 					VADDPD(d, sums[i], sums[i])
-					VMULPD(d, d, d)
-					VADDPD(d, products[i], products[i])
+					VFMADD231PD(d, d, products[i])
 				}
 				for _, r := range v {
 					VANDPS(t.absOperand(), r, r)
@@ -329,8 +328,7 @@ func (t *tier) blockReduce(n int) {
 		for i := range s {
 			v := t.part(g, i)
 			VADDPD(v, s[i], s[i])
-			VMULPD(c[i%len(c)], v, v)
-			VADDPD(v, q[i], q[i])
+			VFMADD231PD(c[i%len(c)], v, q[i]) // the product is exact
 		}
 		ADDQ(dyStep, dy)
 		ADDQ(maskStep, mask)
@@ -346,32 +344,31 @@ func (t *tier) blockReduce(n int) {
 
 func (t *tier) blockSpread(n int) {
 	t.function(fmt.Sprintf("BlockSpread%d", n),
-		"func(dx, dy *float32, mask *uint16, counts *int16, scale, a, b *float64, pixels, steps, dyPixel, dxPixel, copyStep int)",
+		"func(dx, dy *float32, mask *uint16, counts *int16, scale, a, b *float64, pixels, steps, dxPixel, copyStep int)",
 		"is dx[p*dxPixel+c] = a[c] + b[c]*counts[p*dxPixel+c] + sum over the copies j of c of scale[j]*dy[p*dyPixel+j] where the bit of mask is",
 		fmt.Sprintf("set, for %d channels c and p < pixels, in ascending order, products rounded first. %s. The copies come in steps of 16 elements,", min(n, 16), source(n)),
-		"copyStep elements apart. A pixel has dyPixel bits of mask.")
+		"copyStep elements apart, and dyPixel, the elements of a pixel and the bits of its mask, is steps*copyStep. pixels and steps are at least 1.")
 	dx, dy, mask, src, pixels := param("dx"), param("dy"), param("mask"), param("counts"), param("pixels")
+	a, b, copyStep := param("a"), param("b"), param("copyStep")
+	maskStep := clone(copyStep)
+	SHRQ(Imm(3), maskStep)
 	loop("pixel", pixels, func() {
 		acc := t.counts(src, n)
-		a, b := param("a"), param("b")
 		for i, r := range acc {
 			VMULPD(t.wideAt(b, i), r, r)
 			VADDPD(t.wideAt(a, i), r, r)
 		}
-		g, m, scale, steps := clone(dy), clone(mask), param("scale"), param("steps")
-		copyStep := param("copyStep")
+		scale, steps := param("scale"), param("steps")
 		loop("step", steps, func() {
-			v := t.masked(g, m)
+			v := t.masked(dy, mask)
 			for i := range t.parts() {
 				d, r := t.part(v, i), acc[i%len(acc)]
 				VMULPD(t.wideAt(scale, i), d, d)
 				VADDPD(d, r, r)
 			}
-			LEAQ(Mem{Base: g, Index: copyStep, Scale: 4}, g)
+			LEAQ(Mem{Base: dy, Index: copyStep, Scale: 4}, dy)
 			LEAQ(Mem{Base: scale, Index: copyStep, Scale: 8}, scale)
-			skip := clone(copyStep)
-			SHRQ(Imm(3), skip)
-			ADDQ(skip, m)
+			ADDQ(maskStep, mask)
 		})
 		if len(acc) == 1 {
 			t.storeWide(acc[0], Mem{Base: dx})
@@ -382,10 +379,6 @@ func (t *tier) blockSpread(n int) {
 		step := param("dxPixel")
 		LEAQ(Mem{Base: dx, Index: step, Scale: 4}, dx)
 		LEAQ(Mem{Base: src, Index: step, Scale: 2}, src)
-		step = param("dyPixel")
-		LEAQ(Mem{Base: dy, Index: step, Scale: 4}, dy)
-		SHRQ(Imm(3), step)
-		ADDQ(step, mask)
 	})
 	VZEROUPPER()
 	RET()

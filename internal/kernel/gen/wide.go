@@ -6,7 +6,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// wide emits the passes that compute in float64: a vector holds half as many elements.
+// wide emits the passes that compute in float64: a vector holds half as many elements. A product of two float32 is exact
+// there, so that it may be fused with its addition.
 func (t *tier) wide() {
 	t.moments()
 	t.batchNorm()
@@ -88,8 +89,7 @@ func (t *tier) moments() {
 	loop("pixel", n, func() {
 		v := t.loadWide(Mem{Base: x})
 		VADDPD(v, acc[0], acc[0])
-		VMULPD(v, v, v)
-		VADDPD(v, acc[1], acc[1])
+		VFMADD231PD(v, v, acc[1])
 		ADDQ(step, x)
 	})
 	VMOVUPD(acc[0], Mem{Base: sum})
@@ -124,8 +124,7 @@ func (t *tier) batchNormSums() {
 	loop("pixel", n, func() {
 		g, v := t.loadWide(Mem{Base: dy}), t.loadWide(Mem{Base: x})
 		VADDPD(g, acc[0], acc[0])
-		VMULPD(g, v, v)
-		VADDPD(v, acc[1], acc[1])
+		VFMADD231PD(g, v, acc[1])
 		ADDQ(dyStep, dy)
 		ADDQ(xStep, x)
 	})
@@ -178,8 +177,7 @@ func (t *tier) sumSquares() {
 		for i := range parts {
 			v := t.loadWide(t.narrowAt(x, i))
 			VADDPD(v, s[i], s[i])
-			VMULPD(v, v, v)
-			VADDPD(v, q[i], q[i])
+			VFMADD231PD(v, v, q[i])
 		}
 		ADDQ(Imm(4*interleaved), x)
 	})
@@ -217,6 +215,8 @@ func (t *tier) signGrad() {
 		"is d[j] *= max(0, 2 - 2*|x[j]*inv|) for j < 16*steps, and then adds d[16*k+i]*x[16*k+i] over k to sum[i] for i < 16.")
 	d, x, n, sum := param("d"), param("x"), param("steps"), param("sum")
 	inv, two, abs := t.double("inv"), t.doubleConstant(0x4000000000000000), t.doubleConstant(0x7fffffffffffffff)
+	twice := t.vec() // 2·|x·inv| is |x·(2·inv)|
+	VADDPD(inv, inv, twice)
 	parts := interleaved / t.half()
 	s := t.vecs(parts)
 	for i := range parts {
@@ -228,19 +228,17 @@ func (t *tier) signGrad() {
 		for i := range parts {
 			v := t.loadWide(t.narrowAt(x, i))
 			u := t.vec()
-			VMULPD(v, inv, u)
+			VMULPD(v, twice, u)
 			if t.lanes == 16 {
 				VPANDQ(u, abs, u)
 			} else {
 				VPAND(u, abs, u)
 			}
-			VADDPD(u, u, u)
 			VSUBPD(u, two, u)
 			VMAXPD(u, zero, u)
 			g := t.loadWide(t.narrowAt(d, i))
 			VMULPD(u, g, g)
-			VMULPD(v, t.rounded(g, t.narrowAt(d, i)), g)
-			VADDPD(g, s[i], s[i])
+			VFMADD231PD(v, t.rounded(g, t.narrowAt(d, i)), s[i])
 		}
 		ADDQ(Imm(4*interleaved), x)
 		ADDQ(Imm(4*interleaved), d)
