@@ -195,7 +195,7 @@ func (p *planner) binConv(op *artifact.Op, v int, x *value) step {
 	out.spare = filters.Spare()
 	s := step{LayerInfo: LayerInfo{Kernel: "binconv " + filters.Kernel()}, reads: []*buffer{in}, writes: out}
 	s.MACs = macs(g)
-	p.plan.signs = max(p.plan.signs, kernel.SignScratch(g))
+	p.plan.signs = max(p.plan.signs, filters.Scratch())
 	s.run = func(a *arena) { filters.Convolve(a.count(out), a.word(in), a.signs) }
 	return s
 }

@@ -40,7 +40,7 @@ func newFrozenLayer(b *graphBuilder, n *model.Node, layer int) *frozenLayer {
 			o.bits, o.counts, o.padded = make([][]uint64, workers), make([][]int32, workers), make([][]uint64, workers)
 			for i := range workers {
 				o.bits[i], o.counts[i] = make([]uint64, o.g.InWords()), make([]int32, o.g.OutLen(), o.g.OutLen()+16)
-				o.padded[i] = make([]uint64, kernel.SignScratch(o.g))
+				o.padded[i] = make([]uint64, o.filters.Scratch())
 			}
 		} else {
 			o.hwi, o.patches = make([]float32, o.g.FilterLen()), b.m.workers.perWorker(kernel.ConvScratch(o.g))

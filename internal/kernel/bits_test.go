@@ -128,7 +128,8 @@ func FuzzBinConv(f *testing.F) {
 		defer func() { active = before }()
 		for _, tier := range available {
 			active = tier
-			filters, scratch := NewSignFilters(g), make([]uint64, SignScratch(g))
+			filters := NewSignFilters(g)
+			scratch := make([]uint64, filters.Scratch())
 			for i := range scratch {
 				scratch[i] = rng.Uint64()
 			}

@@ -92,7 +92,7 @@ func testBinConv(t *testing.T) {
 			got := make([]int32, g.OutLen())
 			BinConv(got, px, pw, g)
 			f := NewSignFilters(g)
-			scratch := make([]uint64, SignScratch(g))
+			scratch := make([]uint64, f.Scratch())
 			for i := range scratch {
 				scratch[i] = ^uint64(0) // its values do not matter
 			}
@@ -226,7 +226,8 @@ func BenchmarkBinConv(b *testing.B) {
 			rng := rand.New(rand.NewPCG(9, 10))
 			x, y := make([]uint64, g.InWords()), make([]int32, g.OutLen(), g.OutLen()+16)
 			PackSigns(x, normals(rng, g.InLen()), g.H*g.W, g.C)
-			f, scratch := NewSignFilters(g), make([]uint64, SignScratch(g))
+			f := NewSignFilters(g)
+			scratch := make([]uint64, f.Scratch())
 			f.Pack(normals(rng, g.FilterLen()))
 			b.SetBytes(int64(8*len(x) + 4*len(y)))
 			for b.Loop() {

@@ -146,25 +146,25 @@ func (f *SignFilters) arrange() {
 	}
 }
 
-// SignScratch returns the elements that Convolve needs as scratch.
-func SignScratch(g Geometry) int {
-	if f := newLookup(g); f != nil {
-		return f.scratch()
+// Scratch returns the elements that Convolve needs as scratch.
+func (f *SignFilters) Scratch() int {
+	switch g := f.g; {
+	case f.lookup != nil:
+		return f.lookup.scratch()
+	case f.lanes != nil:
+		return ((g.H+2*g.Pad)*(g.W+2*g.Pad)*words32(g) + 1) / 2
 	}
-	if !tilesSigns(g) {
-		return 0
-	}
-	return ((g.H+2*g.Pad)*(g.W+2*g.Pad)*words32(g) + 1) / 2
+	return 0
 }
 
-// Convolve is BinConv with these filters. scratch has at least SignScratch elements, whose values neither matter nor
+// Convolve is BinConv with these filters. scratch has at least Scratch elements, whose values neither matter nor
 // survive. It is fast only where dst has Spare elements of capacity beyond its length, whose values do not survive either.
 func (f *SignFilters) Convolve(dst []int32, x, scratch []uint64) {
 	g := f.g
 	if f.lookup != nil {
 		checkLen("Convolve", "dst", len(dst), g.OutLen())
 		checkLen("Convolve", "x", len(x), g.InWords())
-		checkLen("Convolve", "scratch", min(len(scratch), f.lookup.scratch()), f.lookup.scratch())
+		checkLen("Convolve", "scratch", min(len(scratch), f.Scratch()), f.Scratch())
 		f.lookup.convolve(dst, x, scratch)
 		return
 	}
@@ -174,7 +174,7 @@ func (f *SignFilters) Convolve(dst []int32, x, scratch []uint64) {
 	}
 	checkLen("Convolve", "dst", len(dst), g.OutLen())
 	checkLen("Convolve", "x", len(x), g.InWords())
-	checkLen("Convolve", "scratch", min(len(scratch), SignScratch(g)), SignScratch(g))
+	checkLen("Convolve", "scratch", min(len(scratch), f.Scratch()), f.Scratch())
 	w32, pw := words32(g), g.W+2*g.Pad
 	padded := unsafe.Slice((*uint32)(unsafe.Pointer(&scratch[0])), 2*len(scratch))[:(g.H+2*g.Pad)*pw*w32]
 	clear(padded)
