@@ -138,16 +138,24 @@ func (t *filterTables) split(planes []byte, x []uint64) {
 	g := t.g
 	perPixel, perPhase := 8*Words(g.C), t.channels/8*t.plane
 	bytes := wordBytes(x)
-	for v := range t.channels / 8 {
-		for z := range g.W {
-			phase, j := (z+g.Pad)%g.Stride, (z+g.Pad)/g.Stride
-			if phase >= g.Kernel || j >= t.columns {
-				continue // no window reads it
-			}
-			dst := planes[phase*perPhase+v*t.plane+j:]
-			src := bytes[z*perPixel+v:]
-			for y := range g.H {
-				dst[y*t.columns] = src[y*g.W*perPixel]
+	for phase := range min(g.Stride, g.Kernel) {
+		// The phase's first column that is inside x, and how many there are.
+		first := (g.Pad - phase + g.Stride - 1) / g.Stride
+		if phase > g.Pad {
+			first = 0
+		}
+		z := first*g.Stride + phase - g.Pad
+		n := min(t.columns, (g.W-1+g.Pad-phase)/g.Stride+1) - first
+		if z >= g.W || n < 1 {
+			continue
+		}
+		for y := range g.H {
+			for v := range t.channels / 8 {
+				dst := planes[phase*perPhase+v*t.plane+y*t.columns+first:][:n]
+				src := bytes[(y*g.W+z)*perPixel+v:]
+				for i := range dst {
+					dst[i] = src[i*g.Stride*perPixel]
+				}
 			}
 		}
 	}

@@ -77,12 +77,19 @@ func (t *inputTables) run(dx, dy, scratch []float32) {
 // the start.
 func (t *inputTables) build(table, row, dy []float32, first, groups int) {
 	g := t.g
-	off := g.Kernel - 1 - g.Pad
+	off, ow := g.Kernel-1-g.Pad, g.OutW()
+	whole := g.Stride == 1 && ow%8 == 0 && g.K%4 == 0 // no padding within what the kernel reads and writes
 	for y := range g.OutH() {
-		t.padRow(row[off*t.padded:], dy[y*g.OutW()*g.K:][:g.OutW()*g.K])
-		at := (y*g.Stride + off) * t.width
+		at, blocks := (y*g.Stride+off)*t.width, roundUp(t.width, 8)/8
+		pixels := dy[y*ow*g.K:][:ow*g.K]
+		if whole {
+			at, blocks = at+off, ow/8
+		} else {
+			t.padRow(row[off*t.padded:], pixels)
+			pixels = row
+		}
 		for q := range groups {
-			t.lay.pixels(&table[q*tableEntries*t.length+at], &row[first+4*q], roundUp(t.width, 8)/8, t.padded, t.length)
+			t.lay.pixels(&table[q*tableEntries*t.length+at], &pixels[first+4*q], blocks, t.padded, t.length)
 		}
 	}
 }
