@@ -42,7 +42,7 @@ func TestZooOperations(t *testing.T) {
 	}
 }
 
-// TestTensorBytes: 1-bit weights take a bit each, plus what a word has beyond the channels.
+// TestTensorBytes: 1-bit weights take a bit each.
 func TestTensorBytes(t *testing.T) {
 	net := networks(t)["recu-vggsmall"]
 	m, err := Lower(trained(t, net, 1))
@@ -50,7 +50,7 @@ func TestTensorBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := m.Tensors["conv2.weight"]
-	if got, want := w.Bytes(), 8*w.Shape[0]*w.Shape[2]*w.Shape[3]*((w.Shape[1]+63)/64); got != want {
+	if got, want := w.Bytes(), (w.Shape[0]*w.Shape[1]*w.Shape[2]*w.Shape[3]+7)/8; got != want {
 		t.Errorf("conv2.weight %v has %d bytes, want %d", w.Shape, got, want)
 	}
 }

@@ -56,8 +56,7 @@ func mustHold(name string, shape []int, n int) {
 type WriteOptions struct {
 	// Metadata is stored with the tensors. The keys "crc32c" and "crc32c.header" are the package's own.
 	Metadata map[string]string
-	// Align is the power of two that every tensor's offset in the file is a multiple of; the tensors' sizes must be
-	// multiples of it too. 0: the data section starts 8-aligned and sizes are free.
+	// Align is the power of two, at least 8, that the offset of the data section in the file is a multiple of. 0: 8.
 	Align int
 }
 
@@ -111,7 +110,7 @@ func buildHeader(tensors []Tensor, o WriteOptions) ([]byte, error) {
 	entries := make([][]byte, len(tensors))
 	offset := int64(0)
 	for i, t := range tensors {
-		entry, err := buildEntry(t, offset, o.Align)
+		entry, err := buildEntry(t, offset)
 		if err == nil && sums[t.Name] != "" {
 			err = errors.New("the name is used twice")
 		}
@@ -138,16 +137,13 @@ func buildHeader(tensors []Tensor, o WriteOptions) ([]byte, error) {
 }
 
 // buildEntry returns a tensor's part of the JSON.
-func buildEntry(t Tensor, offset int64, align int) ([]byte, error) {
+func buildEntry(t Tensor, offset int64) ([]byte, error) {
 	size, err := byteSize(t.DType, t.Shape)
 	if err != nil {
 		return nil, err
 	}
 	if size != int64(len(t.Data)) {
 		return nil, fmt.Errorf("%s %v needs %d bytes, has %d", t.DType, t.Shape, size, len(t.Data))
-	}
-	if align > 0 && size%int64(align) != 0 {
-		return nil, fmt.Errorf("%d bytes are not a multiple of the alignment %d", size, align)
 	}
 	if t.Name == metadataName {
 		return nil, errors.New("the name is reserved")

@@ -18,7 +18,9 @@ func (m *Model) Resolve() ([]Value, error) {
 	return values, nil
 }
 
-func (m *Model) resolve() ([]Value, error) {
+func (m *Model) resolve() ([]Value, error) { return m.resolveWith(nil) }
+
+func (m *Model) resolveWith(list *[]wanted) ([]Value, error) {
 	if len(m.Ops) == 0 || len(m.Ops) > MaxOps {
 		return nil, fmt.Errorf("the model has %d operations, want 1..%d", len(m.Ops), MaxOps)
 	}
@@ -28,7 +30,7 @@ func (m *Model) resolve() ([]Value, error) {
 			return nil, fmt.Errorf("tensor %q: %w", name, err)
 		}
 	}
-	r := resolver{model: m, index: map[string]int{ImageInput: 0}, used: make(map[string]bool, len(m.Tensors))}
+	r := resolver{model: m, wanted: list, index: map[string]int{ImageInput: 0}, used: make(map[string]bool, len(m.Tensors))}
 	image := Value{Name: ImageInput, H: m.Input[0], W: m.Input[1], C: m.Input[2]}
 	if err := r.add(image); err != nil {
 		return nil, fmt.Errorf("image: %w", err)
@@ -49,9 +51,29 @@ func (m *Model) resolve() ([]Value, error) {
 	return r.values, nil
 }
 
+// wanted is a tensor as its operation wants it.
+type wanted struct {
+	name   string
+	layout Layout
+	dtype  string
+	shape  []int
+}
+
+// wants returns the tensors that the operations want, in the order of the operations and, within one, of
+// tensorNames. Everything about the graph is checked but the tensors.
+func (m *Model) wants() ([]wanted, error) {
+	list := []wanted{}
+	if _, err := m.resolveWith(&list); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
 // resolver holds what is known of the operations before the current one.
 type resolver struct {
-	model    *Model
+	model *Model
+	// wanted, if not nil, takes the tensors instead of comparing them with the model's.
+	wanted   *[]wanted
 	values   []Value
 	index    map[string]int // of a value by its name
 	used     map[string]bool
@@ -265,9 +287,13 @@ func (r *resolver) required(name, role string, layout Layout, dtype string, shap
 	return r.tensor(name, role, layout, dtype, shape...)
 }
 
-// tensor checks a tensor that the operation may have.
+// tensor checks a tensor that the operation may have, or writes it down where the tensors are not read yet.
 func (r *resolver) tensor(name, role string, layout Layout, dtype string, shape ...int) error {
 	if name == "" {
+		return nil
+	}
+	if r.wanted != nil {
+		*r.wanted = append(*r.wanted, wanted{name, layout, dtype, shape})
 		return nil
 	}
 	t, ok := r.model.Tensors[name]

@@ -20,7 +20,8 @@ const (
 	BitVector Layout = "bits.n"
 )
 
-// Tensor is a constant of a model. Exactly one of Float32, Int32 and Words is set.
+// Tensor is a constant of a model. Exactly one of Float32, Int32 and Words is set. A file may hold it in fewer bytes:
+// see Coding.
 type Tensor struct {
 	// Shape is the logical shape, in PyTorch's order: OIHW for the weights of a convolution.
 	Shape  []int
@@ -29,6 +30,10 @@ type Tensor struct {
 	Float32 []float32 // Flat
 	Int32   []int32   // Flat
 	Words   []uint64  // BitFilters, BitVector
+
+	coding Coding    // empty: the one that goes with the data
+	steps  []float32 // of AsInt8
+	coded  int       // bytes of AsPatterns
 }
 
 // F32 returns a Flat tensor over v, which it does not copy.
@@ -53,8 +58,33 @@ const wordBits = 64
 // words returns how many words hold a row of n bits.
 func words(n int) int { return (n + wordBits - 1) / wordBits }
 
-// Bytes returns the size of the tensor's data without padding.
-func (t *Tensor) Bytes() int { return 4*len(t.Float32) + 4*len(t.Int32) + 8*len(t.Words) }
+// Bytes returns the bytes that the tensor takes in a file, its steps included, without padding.
+func (t *Tensor) Bytes() int {
+	switch t.Coding() {
+	case AsFloat16, AsBFloat16:
+		return 2 * len(t.Float32)
+	case AsInt8:
+		return len(t.Float32) + 2*len(t.steps)
+	case AsPatterns:
+		return t.coded
+	case AsBits:
+		n, row := bitRows(t.Shape)
+		return denseBytes(n, row)
+	}
+	return 4*len(t.Float32) + 4*len(t.Int32)
+}
+
+// bitRows returns how many rows of bits the tensor of that shape has, and the bits of one: of BitFilters if it has four
+// axes, of BitVector if it has one.
+func bitRows(shape []int) (n, row int) {
+	if len(shape) == 4 {
+		return shape[0] * shape[2] * shape[3], shape[1]
+	}
+	if len(shape) == 1 {
+		return 1, shape[0]
+	}
+	return 0, 0
+}
 
 // dtype returns the tensor's type in a file.
 func (t *Tensor) dtype() string {
@@ -129,14 +159,8 @@ func (t *Tensor) checkContent() error {
 			return fmt.Errorf("element %d is %v, want a finite number", i, x)
 		}
 	}
-	if t.Words == nil {
-		return nil
-	}
-	row := t.Shape[0]
-	if t.Layout == BitFilters {
-		row = t.Shape[1]
-	}
-	if row%wordBits == 0 {
+	_, row := bitRows(t.Shape)
+	if t.Words == nil || row%wordBits == 0 {
 		return nil
 	}
 	for i := words(row) - 1; i < len(t.Words); i += words(row) {

@@ -30,7 +30,7 @@ type Op struct {
 	Name string `json:"name"`
 	Kind Kind   `json:"kind"`
 	// Inputs names the values the operation takes: operations before this one, or ImageInput. Never empty.
-	Inputs []string `json:"inputs"`
+	Inputs []string `json:"inputs,omitempty"`
 
 	Out        int  `json:"out,omitempty"`        // Conv, BinConv: filters; Linear: features; PadChannels, TakeChannels: channels of the result
 	Kernel     int  `json:"kernel,omitempty"`     // Conv, BinConv, MaxPool, AvgPool: rows = columns of the window

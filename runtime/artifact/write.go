@@ -1,54 +1,20 @@
 package artifact
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 
-	"github.com/bnntool/bnntool/internal/preprocess"
 	"github.com/bnntool/bnntool/internal/safetensors"
 )
 
-// The identification of the format.
-const (
-	formatName    = "bnntool.artifact"
-	formatVersion = "1"
-)
-
-// The metadata keys besides the checksums.
-const (
-	formatKey  = "format"
-	versionKey = "version"
-	modelKey   = "model"   // JSON of description
-	tensorsKey = "tensors" // JSON object of entry by tensor
-)
-
-// align is what every tensor's offset in the file and stored size are multiples of.
-const align = 64
-
-// rawCodec stores a tensor's data as it is.
-const rawCodec = "raw"
-
-// description is a Model without its tensors.
-type description struct {
-	Name       string            `json:"name"`
-	Input      []int             `json:"input"` // H, W, C
-	Classes    []string          `json:"classes"`
-	Preprocess preprocess.Config `json:"preprocess"`
-	Source     map[string]string `json:"source,omitempty"`
-	Ops        opList            `json:"ops"`
-}
-
-// entry describes a tensor beyond what safetensors says of its stored bytes.
-type entry struct {
-	Shape   []int  `json:"shape"`
-	Layout  Layout `json:"layout"`
-	Codec   string `json:"codec"`
-	RawSize int64  `json:"raw_size"` // bytes before coding and padding
-}
-
 // Write validates m and writes it to path. It is atomic: whatever fails, path holds what it held before. The same
-// model gives the same bytes.
+// model gives the same bytes. A tensor is held in its Coding; one that Recode has rounded and that was changed since is an
+// error that names it.
+//
+// A file does not hold the names of tensors: Read calls each as its operation and what it is to it
+// ("fc.weight", "bn1.scale", "bn1.bias", "sign.threshold", "sign.flip", "act.slope"). A tensor that several operations
+// use is held once for each.
 func Write(path string, m *Model) error {
 	tensors, o, err := m.encode()
 	if err != nil {
@@ -60,73 +26,54 @@ func Write(path string, m *Model) error {
 	return nil
 }
 
-// encode returns what the file holds, the tensors in the order of their first use.
+// encode returns what the file holds.
 func (m *Model) encode() ([]safetensors.Tensor, safetensors.WriteOptions, error) {
 	var o safetensors.WriteOptions
 	if err := m.Validate(); err != nil {
 		return nil, o, err
 	}
-	var tensors []safetensors.Tensor
-	entries := make(map[string]entry, len(m.Tensors))
-	for i := range m.Ops {
-		for _, name := range m.Ops[i].tensorNames() {
-			if _, done := entries[name]; done {
+	data := make(sectionWriter)
+	ops := slices.Clone(m.Ops)
+	before := ImageInput
+	for i := range ops {
+		if in := ops[i].Inputs; len(in) == 1 && in[0] == before {
+			ops[i].Inputs = nil
+		}
+		before = ops[i].Name
+		for _, f := range ops[i].tensorFields() {
+			if *f.name == "" {
 				continue
 			}
-			t := m.Tensors[name]
-			entries[name] = entry{Shape: t.Shape, Layout: t.Layout, Codec: rawCodec, RawSize: int64(t.Bytes())}
-			tensors = append(tensors, stored(name, &t))
+			t := m.Tensors[*f.name]
+			if err := data.put(&t); err != nil {
+				return nil, o, fmt.Errorf("artifact: tensor %q: %w", *f.name, err)
+			}
+			*f.name = string(t.Coding())
 		}
 	}
-	model, err := json.Marshal(description{Name: m.Name, Input: m.Input[:], Classes: m.Classes,
-		Preprocess: m.Preprocess, Source: m.Source, Ops: m.Ops})
+	text, err := json.Marshal(description{Name: m.Name, Input: m.Input[:], Classes: m.Classes,
+		Preprocess: m.Preprocess, Source: m.Source, Ops: ops})
+	if err == nil {
+		data[modelSection], err = deflate(text)
+	}
 	if err != nil {
 		return nil, o, fmt.Errorf("artifact: %w", err)
 	}
-	list, err := json.Marshal(entries)
-	if err != nil {
-		return nil, o, fmt.Errorf("artifact: %w", err)
-	}
-	if n := max(len(model), len(list)); n > maxText {
-		return nil, o, fmt.Errorf("artifact: the description has %d bytes of JSON, at most %d are allowed", n, maxText)
-	}
-	o.Align = align
-	o.Metadata = map[string]string{
-		formatKey: formatName, versionKey: formatVersion, modelKey: string(model), tensorsKey: string(list),
-	}
-	return tensors, o, nil
+	o.Align = dataAlign
+	o.Metadata = map[string]string{formatKey: formatName, versionKey: version2}
+	return data.tensors(), o, nil
 }
 
-// tensorNames returns the names of the operation's tensors, in the order of their storage.
-func (o *Op) tensorNames() []string {
-	var list []string
-	for _, name := range []string{o.Weights, o.Scale, o.Bias, o.Threshold, o.Flip, o.Slope} {
-		if name != "" {
-			list = append(list, name)
-		}
-	}
-	return list
+// tensorField is a field of an Op that names a tensor.
+type tensorField struct {
+	name *string
+	role string // what the tensor is to the operation
 }
 
-// stored returns the tensor as the file has it: flat, followed by zeros up to a multiple of align bytes.
-func stored(name string, t *Tensor) safetensors.Tensor {
-	padded := int(padding(int64(t.Bytes())))
-	switch {
-	case t.Words != nil:
-		data := make([]byte, padded)
-		for i, w := range t.Words {
-			binary.LittleEndian.PutUint64(data[8*i:], w)
-		}
-		return safetensors.Tensor{Name: name, DType: "U8", Shape: []int{padded}, Data: data}
-	case t.Int32 != nil:
-		v := make([]int32, padded/4)
-		copy(v, t.Int32)
-		return safetensors.I32(name, []int{len(v)}, v)
+// tensorFields returns the fields of o that name tensors, in the order in which a file holds the tensors.
+func (o *Op) tensorFields() []tensorField {
+	return []tensorField{
+		{&o.Weights, "weight"}, {&o.Scale, "scale"}, {&o.Bias, "bias"},
+		{&o.Threshold, "threshold"}, {&o.Flip, "flip"}, {&o.Slope, "slope"},
 	}
-	v := make([]float32, padded/4)
-	copy(v, t.Float32)
-	return safetensors.F32(name, []int{len(v)}, v)
 }
-
-// padding returns n rounded up to a multiple of align.
-func padding(n int64) int64 { return (n + align - 1) / align * align }
