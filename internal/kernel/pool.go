@@ -14,6 +14,22 @@ func (p Pool) OutW() int { return (p.W-p.Kernel)/p.Stride + 1 }
 // OutLen returns the elements of the result.
 func (p Pool) OutLen() int { return p.OutH() * p.OutW() * p.C }
 
+// avgPoolKernel is, over some channels c and over pixels p,
+//
+//	dst[p*dstPixel+c] = scale * sum over r < rows, s < taps of x[p*xPixel+r*xRow+s*xTap+c]
+//
+// in ascending order, beginning with the first.
+type avgPoolKernel struct {
+	channels int
+	run      func(dst, x *float32, pixels, rows, taps, xRow, xTap, xPixel, dstPixel int, scale float32)
+}
+
+// meanKernel is dst[c] = scale * sum over p < pixels of x[p*step+c], in ascending order, from 0, over some channels c.
+type meanKernel struct {
+	channels int
+	run      func(dst, x *float32, pixels, step int, scale float32)
+}
+
 // AvgPool writes to dst, [OutH,OutW,C], the mean of each window of x, [H,W,C]: the sum over rows and columns in
 // ascending order, times float32(1)/float32(Kernel²).
 func AvgPool(dst, x []float32, p Pool) {
@@ -21,6 +37,14 @@ func AvgPool(dst, x []float32, p Pool) {
 	checkLen("AvgPool", "x", len(x), p.H*p.W*p.C)
 	ow := p.OutW()
 	scale := 1 / float32(p.Kernel*p.Kernel)
+	if k := active.device.avgPool; k.run != nil && p.C%k.channels == 0 {
+		for y := range p.OutH() {
+			for c := 0; c < p.C; c += k.channels {
+				k.run(&dst[y*ow*p.C+c], &x[y*p.Stride*p.W*p.C+c], ow, p.Kernel, p.Kernel, p.W*p.C, p.C, p.Stride*p.C, p.C, scale)
+			}
+		}
+		return
+	}
 	for y := range p.OutH() {
 		for z := range ow {
 			out := dst[(y*ow+z)*p.C : (y*ow+z+1)*p.C]
@@ -118,6 +142,18 @@ func MaxPoolGrad(dx, dy, x []float32, p Pool) {
 // order, times float32(1)/float32(n).
 func GlobalAvgPool(dst, x []float32) {
 	c := len(dst)
+	checkLen("GlobalAvgPool", "x", len(x)%c, 0)
+	if means := active.device.mean; means != nil && c%means[len(means)-1].channels == 0 && len(x) > 0 {
+		for i := 0; i < c; {
+			k := &means[0]
+			for n := 1; k.channels > c-i; n++ {
+				k = &means[n]
+			}
+			k.run(&dst[i], &x[i], len(x)/c, c, 1/float32(len(x)/c))
+			i += k.channels
+		}
+		return
+	}
 	clear(dst)
 	for p := 0; p < len(x); p += c {
 		for i, v := range x[p : p+c] {

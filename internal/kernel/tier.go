@@ -18,6 +18,7 @@ type tier struct {
 	signs         []signKernels // by lanes, the most first
 	signLayout    signLayout
 	flat          flatKernels
+	device        deviceKernels
 	affine        []affineKernels // by channels of a vector, the most first
 	wide          []wideKernels   // by elements of a vector, the most first
 	blocks        []blockKernels  // for sources of 16, 8 and 4 channels
@@ -28,6 +29,14 @@ type tier struct {
 	unpackSigns   func(dst *float32, src *uint64, words, vectors int)
 	binConv       [2]binConvTile // the larger first; without run where the tier has none
 	lookup        *lookupKernels // nil where the tier has none
+}
+
+// deviceKernels are what only inference uses.
+type deviceKernels struct {
+	convLayer []flatTile    // by channels and then by pixels, the largest first; the last of one pixel
+	dense     []denseKernel // the largest first
+	mean      []meanKernel  // the largest first
+	avgPool   avgPoolKernel
 }
 
 // binConvTile computes blocks of pixels by 16 filters:

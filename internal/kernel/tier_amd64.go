@@ -31,6 +31,7 @@ func avx2Tier() *tier {
 		flat:   flatKernels{avx2.Add, avx2.HardtanhGrad, avx2.Hardtanh, avx2.ScaleChannels, avx2.ScaleCounts},
 		affine: []affineKernels{{8, avx2.Affine, avx2.AffineCounts}},
 		wide:   []wideKernels{avx2Wide},
+		device: avx2Device,
 		blocks: []blockKernels{
 			{avx2.BlockForward16, avx2.BlockReduce16, avx2.BlockSpread16},
 			{avx2.BlockForward8, avx2.BlockReduce8, avx2.BlockSpread8},
@@ -59,6 +60,7 @@ func avx512Tier() *tier {
 		signs: []signKernels{avx512Signs, avx2Signs}, signLayout: avx2SignLayout,
 		flat:   flatKernels{avx512.Add, avx512.HardtanhGrad, avx512.Hardtanh, avx512.ScaleChannels, avx512.ScaleCounts},
 		affine: []affineKernels{{16, avx512.Affine, avx512.AffineCounts}, {8, avx2.Affine, avx2.AffineCounts}},
+		device: avx512Device,
 		wide: []wideKernels{
 			{8, avx512.Moments, avx512.BatchNorm, avx512.BatchNormSums, avx512.BatchNormGrad, avx512.SumSquares, avx512.SignGrad, avx512.Combine},
 			avx2Wide, // four channels
@@ -83,3 +85,17 @@ var avx512Signs = signKernels{lanes: 16, channels: avx512.TableChannels, sums: [
 }}
 
 var avx2SignLayout = signLayout{avx2.TablePixels, avx2.Transpose, avx2.TableOffsets}
+
+var avx2Device = deviceKernels{
+	convLayer: []flatTile{{16, 4, avx2.FlatConvTile2x4}, {16, 1, avx2.FlatConvTile2x1}, {8, 4, avx2.FlatConvTile1x4}, {8, 1, avx2.FlatConvTile1x1}},
+	dense:     []denseKernel{{32, avx2.Dense4}, {16, avx2.Dense2}, {8, avx2.Dense1}},
+	mean:      []meanKernel{{32, avx2.MeanPixels4}, {16, avx2.MeanPixels2}, {8, avx2.MeanPixels1}},
+	avgPool:   avgPoolKernel{8, avx2.AvgPool},
+}
+
+var avx512Device = deviceKernels{
+	convLayer: []flatTile{{16, 8, avx512.FlatConvTile1x8}, {16, 1, avx512.FlatConvTile1x1}, {8, 4, avx2.FlatConvTile1x4}, {8, 1, avx2.FlatConvTile1x1}},
+	dense:     []denseKernel{{64, avx512.Dense4}, {32, avx512.Dense2}, {16, avx512.Dense1}},
+	mean:      avx2Device.mean,
+	avgPool:   avx2Device.avgPool,
+}

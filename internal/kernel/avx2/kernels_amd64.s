@@ -4716,3 +4716,888 @@ vector:
 	JNZ       pixel
 	VZEROUPPER
 	RET
+
+// func FlatConvTile2x4(dst *float32, signs *uint8, x *float32, w *float32, scale *float32, bias *float32, blocks int, rows int, run int, xRow int, xPixel int, wStep int, dstPixel int, signsPixel int, copies int, copyStep int, low float32, high float32)
+// Requires: AVX
+TEXT ·FlatConvTile2x4(SB), NOSPLIT, $0-136
+	MOVQ dst+0(FP), AX
+	MOVQ signs+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ blocks+48(FP), BX
+	MOVQ xPixel+80(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), DI
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   DX, R8
+	MOVQ   w+24(FP), R9
+	MOVQ   rows+56(FP), R10
+	MOVQ   wStep+88(FP), R11
+	SHLQ   $0x02, R11
+
+row:
+	MOVQ R8, R12
+	MOVQ run+64(FP), R13
+
+run:
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VBROADCASTSS (R12), Y10
+	VMULPS       Y10, Y8, Y11
+	VADDPS       Y11, Y0, Y0
+	VMULPS       Y10, Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	VBROADCASTSS (R12)(SI*1), Y10
+	VMULPS       Y10, Y8, Y11
+	VADDPS       Y11, Y2, Y2
+	VMULPS       Y10, Y9, Y10
+	VADDPS       Y10, Y3, Y3
+	VBROADCASTSS (R12)(SI*2), Y10
+	VMULPS       Y10, Y8, Y11
+	VADDPS       Y11, Y4, Y4
+	VMULPS       Y10, Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	VBROADCASTSS (R12)(DI*1), Y10
+	VMULPS       Y10, Y8, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y10, Y9, Y8
+	VADDPS       Y8, Y7, Y7
+	ADDQ         R11, R9
+	ADDQ         $0x04, R12
+	DECQ         R13
+	JNZ          run
+	MOVQ         xRow+72(FP), R12
+	SHLQ         $0x02, R12
+	ADDQ         R12, R8
+	DECQ         R10
+	JNZ          row
+	VBROADCASTSS low+128(FP), Y8
+	VBROADCASTSS high+132(FP), Y9
+	VXORPS       Y10, Y10, Y10
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
+	VMULPS       (R8), Y0, Y0
+	VADDPS       (R9), Y0, Y0
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMULPS       32(R8), Y1, Y1
+	VADDPS       32(R9), Y1, Y1
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMULPS       (R8), Y2, Y2
+	VADDPS       (R9), Y2, Y2
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMULPS       32(R8), Y3, Y3
+	VADDPS       32(R9), Y3, Y3
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMULPS       (R8), Y4, Y4
+	VADDPS       (R9), Y4, Y4
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMULPS       32(R8), Y5, Y5
+	VADDPS       32(R9), Y5, Y5
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMULPS       (R8), Y6, Y6
+	VADDPS       (R9), Y6, Y6
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMULPS       32(R8), Y7, Y7
+	VADDPS       32(R9), Y7, Y7
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+	TESTQ        AX, AX
+	JZ           noFloats0
+	MOVQ         AX, R8
+	MOVQ         copies+112(FP), R9
+	MOVQ         copyStep+120(FP), R10
+	SHLQ         $0x02, R10
+
+floats0:
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     floats0
+
+noFloats0:
+	TESTQ     CX, CX
+	JZ        noSigns0
+	VCMPPS    $0x01, Y10, Y0, Y0
+	VMOVMSKPS Y0, R8
+	VCMPPS    $0x01, Y10, Y1, Y0
+	VMOVMSKPS Y0, R9
+	SHLQ      $0x08, R9
+	ORQ       R9, R8
+	MOVQ      CX, R9
+	MOVQ      copies+112(FP), R10
+	MOVQ      copyStep+120(FP), R11
+	SHRQ      $0x03, R11
+
+signs0:
+	MOVW R8, (R9)
+	ADDQ R11, R9
+	DECQ R10
+	JNZ  signs0
+
+noSigns0:
+	MOVQ  dstPixel+96(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  signsPixel+104(FP), R9
+	ADDQ  R8, AX
+	ADDQ  R9, CX
+	TESTQ AX, AX
+	JZ    noFloats1
+	MOVQ  AX, R8
+	MOVQ  copies+112(FP), R9
+	MOVQ  copyStep+120(FP), R10
+	SHLQ  $0x02, R10
+
+floats1:
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     floats1
+
+noFloats1:
+	TESTQ     CX, CX
+	JZ        noSigns1
+	VCMPPS    $0x01, Y10, Y2, Y0
+	VMOVMSKPS Y0, R8
+	VCMPPS    $0x01, Y10, Y3, Y0
+	VMOVMSKPS Y0, R9
+	SHLQ      $0x08, R9
+	ORQ       R9, R8
+	MOVQ      CX, R9
+	MOVQ      copies+112(FP), R10
+	MOVQ      copyStep+120(FP), R11
+	SHRQ      $0x03, R11
+
+signs1:
+	MOVW R8, (R9)
+	ADDQ R11, R9
+	DECQ R10
+	JNZ  signs1
+
+noSigns1:
+	MOVQ  dstPixel+96(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  signsPixel+104(FP), R9
+	ADDQ  R8, AX
+	ADDQ  R9, CX
+	TESTQ AX, AX
+	JZ    noFloats2
+	MOVQ  AX, R8
+	MOVQ  copies+112(FP), R9
+	MOVQ  copyStep+120(FP), R10
+	SHLQ  $0x02, R10
+
+floats2:
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, 32(R8)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     floats2
+
+noFloats2:
+	TESTQ     CX, CX
+	JZ        noSigns2
+	VCMPPS    $0x01, Y10, Y4, Y0
+	VMOVMSKPS Y0, R8
+	VCMPPS    $0x01, Y10, Y5, Y0
+	VMOVMSKPS Y0, R9
+	SHLQ      $0x08, R9
+	ORQ       R9, R8
+	MOVQ      CX, R9
+	MOVQ      copies+112(FP), R10
+	MOVQ      copyStep+120(FP), R11
+	SHRQ      $0x03, R11
+
+signs2:
+	MOVW R8, (R9)
+	ADDQ R11, R9
+	DECQ R10
+	JNZ  signs2
+
+noSigns2:
+	MOVQ  dstPixel+96(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  signsPixel+104(FP), R9
+	ADDQ  R8, AX
+	ADDQ  R9, CX
+	TESTQ AX, AX
+	JZ    noFloats3
+	MOVQ  AX, R8
+	MOVQ  copies+112(FP), R9
+	MOVQ  copyStep+120(FP), R10
+	SHLQ  $0x02, R10
+
+floats3:
+	VMOVUPS Y6, (R8)
+	VMOVUPS Y7, 32(R8)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     floats3
+
+noFloats3:
+	TESTQ     CX, CX
+	JZ        noSigns3
+	VCMPPS    $0x01, Y10, Y6, Y0
+	VMOVMSKPS Y0, R8
+	VCMPPS    $0x01, Y10, Y7, Y0
+	VMOVMSKPS Y0, R9
+	SHLQ      $0x08, R9
+	ORQ       R9, R8
+	MOVQ      CX, R9
+	MOVQ      copies+112(FP), R10
+	MOVQ      copyStep+120(FP), R11
+	SHRQ      $0x03, R11
+
+signs3:
+	MOVW R8, (R9)
+	ADDQ R11, R9
+	DECQ R10
+	JNZ  signs3
+
+noSigns3:
+	MOVQ dstPixel+96(FP), R8
+	SHLQ $0x02, R8
+	MOVQ signsPixel+104(FP), R9
+	ADDQ R8, AX
+	ADDQ R9, CX
+	LEAQ (DX)(SI*4), DX
+	DECQ BX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+// func FlatConvTile2x1(dst *float32, signs *uint8, x *float32, w *float32, scale *float32, bias *float32, blocks int, rows int, run int, xRow int, xPixel int, wStep int, dstPixel int, signsPixel int, copies int, copyStep int, low float32, high float32)
+// Requires: AVX
+TEXT ·FlatConvTile2x1(SB), NOSPLIT, $0-136
+	MOVQ dst+0(FP), AX
+	MOVQ signs+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ blocks+48(FP), BX
+	MOVQ xPixel+80(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   DX, DI
+	MOVQ   w+24(FP), R8
+	MOVQ   rows+56(FP), R9
+	MOVQ   wStep+88(FP), R10
+	SHLQ   $0x02, R10
+
+row:
+	MOVQ DI, R11
+	MOVQ run+64(FP), R12
+
+run:
+	VMOVUPS      (R8), Y2
+	VMOVUPS      32(R8), Y3
+	VBROADCASTSS (R11), Y4
+	VMULPS       Y4, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	VMULPS       Y4, Y3, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         R10, R8
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JNZ          run
+	MOVQ         xRow+72(FP), R11
+	SHLQ         $0x02, R11
+	ADDQ         R11, DI
+	DECQ         R9
+	JNZ          row
+	VBROADCASTSS low+128(FP), Y2
+	VBROADCASTSS high+132(FP), Y3
+	VXORPS       Y4, Y4, Y4
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VMULPS       (DI), Y0, Y0
+	VADDPS       (R8), Y0, Y0
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y3, Y0
+	VMULPS       32(DI), Y1, Y1
+	VADDPS       32(R8), Y1, Y1
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y3, Y1
+	TESTQ        AX, AX
+	JZ           noFloats0
+	MOVQ         AX, DI
+	MOVQ         copies+112(FP), R8
+	MOVQ         copyStep+120(FP), R9
+	SHLQ         $0x02, R9
+
+floats0:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ    R9, DI
+	DECQ    R8
+	JNZ     floats0
+
+noFloats0:
+	TESTQ     CX, CX
+	JZ        noSigns0
+	VCMPPS    $0x01, Y4, Y0, Y0
+	VMOVMSKPS Y0, DI
+	VCMPPS    $0x01, Y4, Y1, Y0
+	VMOVMSKPS Y0, R8
+	SHLQ      $0x08, R8
+	ORQ       R8, DI
+	MOVQ      CX, R8
+	MOVQ      copies+112(FP), R9
+	MOVQ      copyStep+120(FP), R10
+	SHRQ      $0x03, R10
+
+signs0:
+	MOVW DI, (R8)
+	ADDQ R10, R8
+	DECQ R9
+	JNZ  signs0
+
+noSigns0:
+	MOVQ dstPixel+96(FP), DI
+	SHLQ $0x02, DI
+	MOVQ signsPixel+104(FP), R8
+	ADDQ DI, AX
+	ADDQ R8, CX
+	LEAQ (DX)(SI*1), DX
+	DECQ BX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+// func FlatConvTile1x4(dst *float32, signs *uint8, x *float32, w *float32, scale *float32, bias *float32, blocks int, rows int, run int, xRow int, xPixel int, wStep int, dstPixel int, signsPixel int, copies int, copyStep int, low float32, high float32)
+// Requires: AVX
+TEXT ·FlatConvTile1x4(SB), NOSPLIT, $0-136
+	MOVQ dst+0(FP), AX
+	MOVQ signs+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ blocks+48(FP), BX
+	MOVQ xPixel+80(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), DI
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   DX, R8
+	MOVQ   w+24(FP), R9
+	MOVQ   rows+56(FP), R10
+	MOVQ   wStep+88(FP), R11
+	SHLQ   $0x02, R11
+
+row:
+	MOVQ R8, R12
+	MOVQ run+64(FP), R13
+
+run:
+	VMOVUPS      (R9), Y4
+	VBROADCASTSS (R12), Y5
+	VMULPS       Y5, Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VBROADCASTSS (R12)(SI*1), Y5
+	VMULPS       Y5, Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	VBROADCASTSS (R12)(SI*2), Y5
+	VMULPS       Y5, Y4, Y5
+	VADDPS       Y5, Y2, Y2
+	VBROADCASTSS (R12)(DI*1), Y5
+	VMULPS       Y5, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	ADDQ         R11, R9
+	ADDQ         $0x04, R12
+	DECQ         R13
+	JNZ          run
+	MOVQ         xRow+72(FP), R12
+	SHLQ         $0x02, R12
+	ADDQ         R12, R8
+	DECQ         R10
+	JNZ          row
+	VBROADCASTSS low+128(FP), Y4
+	VBROADCASTSS high+132(FP), Y5
+	VXORPS       Y6, Y6, Y6
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
+	VMULPS       (R8), Y0, Y0
+	VADDPS       (R9), Y0, Y0
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y5, Y0
+	VMULPS       (R8), Y1, Y1
+	VADDPS       (R9), Y1, Y1
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y5, Y1
+	VMULPS       (R8), Y2, Y2
+	VADDPS       (R9), Y2, Y2
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y5, Y2
+	VMULPS       (R8), Y3, Y3
+	VADDPS       (R9), Y3, Y3
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y5, Y3
+	TESTQ        AX, AX
+	JZ           noFloats0
+	MOVQ         AX, R8
+	MOVQ         copies+112(FP), R9
+	MOVQ         copyStep+120(FP), R10
+	SHLQ         $0x02, R10
+
+floats0:
+	VMOVUPS Y0, (R8)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     floats0
+
+noFloats0:
+	TESTQ     CX, CX
+	JZ        noSigns0
+	VCMPPS    $0x01, Y6, Y0, Y0
+	VMOVMSKPS Y0, R8
+	MOVQ      CX, R9
+	MOVQ      copies+112(FP), R10
+	MOVQ      copyStep+120(FP), R11
+	SHRQ      $0x03, R11
+
+signs0:
+	MOVB R8, (R9)
+	ADDQ R11, R9
+	DECQ R10
+	JNZ  signs0
+
+noSigns0:
+	MOVQ  dstPixel+96(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  signsPixel+104(FP), R9
+	ADDQ  R8, AX
+	ADDQ  R9, CX
+	TESTQ AX, AX
+	JZ    noFloats1
+	MOVQ  AX, R8
+	MOVQ  copies+112(FP), R9
+	MOVQ  copyStep+120(FP), R10
+	SHLQ  $0x02, R10
+
+floats1:
+	VMOVUPS Y1, (R8)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     floats1
+
+noFloats1:
+	TESTQ     CX, CX
+	JZ        noSigns1
+	VCMPPS    $0x01, Y6, Y1, Y0
+	VMOVMSKPS Y0, R8
+	MOVQ      CX, R9
+	MOVQ      copies+112(FP), R10
+	MOVQ      copyStep+120(FP), R11
+	SHRQ      $0x03, R11
+
+signs1:
+	MOVB R8, (R9)
+	ADDQ R11, R9
+	DECQ R10
+	JNZ  signs1
+
+noSigns1:
+	MOVQ  dstPixel+96(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  signsPixel+104(FP), R9
+	ADDQ  R8, AX
+	ADDQ  R9, CX
+	TESTQ AX, AX
+	JZ    noFloats2
+	MOVQ  AX, R8
+	MOVQ  copies+112(FP), R9
+	MOVQ  copyStep+120(FP), R10
+	SHLQ  $0x02, R10
+
+floats2:
+	VMOVUPS Y2, (R8)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     floats2
+
+noFloats2:
+	TESTQ     CX, CX
+	JZ        noSigns2
+	VCMPPS    $0x01, Y6, Y2, Y0
+	VMOVMSKPS Y0, R8
+	MOVQ      CX, R9
+	MOVQ      copies+112(FP), R10
+	MOVQ      copyStep+120(FP), R11
+	SHRQ      $0x03, R11
+
+signs2:
+	MOVB R8, (R9)
+	ADDQ R11, R9
+	DECQ R10
+	JNZ  signs2
+
+noSigns2:
+	MOVQ  dstPixel+96(FP), R8
+	SHLQ  $0x02, R8
+	MOVQ  signsPixel+104(FP), R9
+	ADDQ  R8, AX
+	ADDQ  R9, CX
+	TESTQ AX, AX
+	JZ    noFloats3
+	MOVQ  AX, R8
+	MOVQ  copies+112(FP), R9
+	MOVQ  copyStep+120(FP), R10
+	SHLQ  $0x02, R10
+
+floats3:
+	VMOVUPS Y3, (R8)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     floats3
+
+noFloats3:
+	TESTQ     CX, CX
+	JZ        noSigns3
+	VCMPPS    $0x01, Y6, Y3, Y0
+	VMOVMSKPS Y0, R8
+	MOVQ      CX, R9
+	MOVQ      copies+112(FP), R10
+	MOVQ      copyStep+120(FP), R11
+	SHRQ      $0x03, R11
+
+signs3:
+	MOVB R8, (R9)
+	ADDQ R11, R9
+	DECQ R10
+	JNZ  signs3
+
+noSigns3:
+	MOVQ dstPixel+96(FP), R8
+	SHLQ $0x02, R8
+	MOVQ signsPixel+104(FP), R9
+	ADDQ R8, AX
+	ADDQ R9, CX
+	LEAQ (DX)(SI*4), DX
+	DECQ BX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+// func FlatConvTile1x1(dst *float32, signs *uint8, x *float32, w *float32, scale *float32, bias *float32, blocks int, rows int, run int, xRow int, xPixel int, wStep int, dstPixel int, signsPixel int, copies int, copyStep int, low float32, high float32)
+// Requires: AVX
+TEXT ·FlatConvTile1x1(SB), NOSPLIT, $0-136
+	MOVQ dst+0(FP), AX
+	MOVQ signs+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ blocks+48(FP), BX
+	MOVQ xPixel+80(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, DI
+	MOVQ   w+24(FP), R8
+	MOVQ   rows+56(FP), R9
+	MOVQ   wStep+88(FP), R10
+	SHLQ   $0x02, R10
+
+row:
+	MOVQ DI, R11
+	MOVQ run+64(FP), R12
+
+run:
+	VMOVUPS      (R8), Y1
+	VBROADCASTSS (R11), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	ADDQ         R10, R8
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JNZ          run
+	MOVQ         xRow+72(FP), R11
+	SHLQ         $0x02, R11
+	ADDQ         R11, DI
+	DECQ         R9
+	JNZ          row
+	VBROADCASTSS low+128(FP), Y1
+	VBROADCASTSS high+132(FP), Y2
+	VXORPS       Y3, Y3, Y3
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VMULPS       (DI), Y0, Y0
+	VADDPS       (R8), Y0, Y0
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y2, Y0
+	TESTQ        AX, AX
+	JZ           noFloats0
+	MOVQ         AX, DI
+	MOVQ         copies+112(FP), R8
+	MOVQ         copyStep+120(FP), R9
+	SHLQ         $0x02, R9
+
+floats0:
+	VMOVUPS Y0, (DI)
+	ADDQ    R9, DI
+	DECQ    R8
+	JNZ     floats0
+
+noFloats0:
+	TESTQ     CX, CX
+	JZ        noSigns0
+	VCMPPS    $0x01, Y3, Y0, Y0
+	VMOVMSKPS Y0, DI
+	MOVQ      CX, R8
+	MOVQ      copies+112(FP), R9
+	MOVQ      copyStep+120(FP), R10
+	SHRQ      $0x03, R10
+
+signs0:
+	MOVB DI, (R8)
+	ADDQ R10, R8
+	DECQ R9
+	JNZ  signs0
+
+noSigns0:
+	MOVQ dstPixel+96(FP), DI
+	SHLQ $0x02, DI
+	MOVQ signsPixel+104(FP), R8
+	ADDQ DI, AX
+	ADDQ R8, CX
+	LEAQ (DX)(SI*1), DX
+	DECQ BX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+// func MeanPixels4(dst *float32, x *float32, pixels int, step int, scale float32)
+// Requires: AVX
+TEXT ·MeanPixels4(SB), NOSPLIT, $0-36
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   pixels+16(FP), DX
+	MOVQ   step+24(FP), BX
+	SHLQ   $0x02, BX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+pixel:
+	VADDPS       (CX), Y0, Y0
+	VADDPS       32(CX), Y1, Y1
+	VADDPS       64(CX), Y2, Y2
+	VADDPS       96(CX), Y3, Y3
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          pixel
+	VBROADCASTSS scale+32(FP), Y4
+	VMULPS       Y4, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y4, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMULPS       Y4, Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func Dense4(dst *float32, x *float32, w *float32, bias *float32, depth int, wStep int)
+// Requires: AVX
+TEXT ·Dense4(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   bias+24(FP), BX
+	MOVQ   depth+32(FP), SI
+	MOVQ   wStep+40(FP), DI
+	SHLQ   $0x02, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+input:
+	VBROADCASTSS (CX), Y4
+	VMULPS       (DX), Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VMULPS       32(DX), Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       64(DX), Y4, Y5
+	VADDPS       Y5, Y2, Y2
+	VMULPS       96(DX), Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	ADDQ         DI, DX
+	ADDQ         $0x04, CX
+	DECQ         SI
+	JNZ          input
+	VADDPS       (BX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VADDPS       64(BX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VADDPS       96(BX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func MeanPixels2(dst *float32, x *float32, pixels int, step int, scale float32)
+// Requires: AVX
+TEXT ·MeanPixels2(SB), NOSPLIT, $0-36
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   pixels+16(FP), DX
+	MOVQ   step+24(FP), BX
+	SHLQ   $0x02, BX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+pixel:
+	VADDPS       (CX), Y0, Y0
+	VADDPS       32(CX), Y1, Y1
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          pixel
+	VBROADCASTSS scale+32(FP), Y2
+	VMULPS       Y2, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func Dense2(dst *float32, x *float32, w *float32, bias *float32, depth int, wStep int)
+// Requires: AVX
+TEXT ·Dense2(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   bias+24(FP), BX
+	MOVQ   depth+32(FP), SI
+	MOVQ   wStep+40(FP), DI
+	SHLQ   $0x02, DI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+input:
+	VBROADCASTSS (CX), Y2
+	VMULPS       (DX), Y2, Y3
+	VADDPS       Y3, Y0, Y0
+	VMULPS       32(DX), Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         DI, DX
+	ADDQ         $0x04, CX
+	DECQ         SI
+	JNZ          input
+	VADDPS       (BX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func MeanPixels1(dst *float32, x *float32, pixels int, step int, scale float32)
+// Requires: AVX
+TEXT ·MeanPixels1(SB), NOSPLIT, $0-36
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   pixels+16(FP), DX
+	MOVQ   step+24(FP), BX
+	SHLQ   $0x02, BX
+	VXORPS Y0, Y0, Y0
+
+pixel:
+	VADDPS       (CX), Y0, Y0
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          pixel
+	VBROADCASTSS scale+32(FP), Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func Dense1(dst *float32, x *float32, w *float32, bias *float32, depth int, wStep int)
+// Requires: AVX
+TEXT ·Dense1(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   bias+24(FP), BX
+	MOVQ   depth+32(FP), SI
+	MOVQ   wStep+40(FP), DI
+	SHLQ   $0x02, DI
+	VXORPS Y0, Y0, Y0
+
+input:
+	VBROADCASTSS (CX), Y1
+	VMULPS       (DX), Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	ADDQ         DI, DX
+	ADDQ         $0x04, CX
+	DECQ         SI
+	JNZ          input
+	VADDPS       (BX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func AvgPool(dst *float32, x *float32, pixels int, rows int, taps int, xRow int, xTap int, xPixel int, dstPixel int, scale float32)
+// Requires: AVX, AVX2
+TEXT ·AvgPool(SB), NOSPLIT, $0-76
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         pixels+16(FP), DX
+	MOVQ         xRow+40(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         xTap+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         xPixel+56(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         dstPixel+64(FP), R8
+	SHLQ         $0x02, R8
+	MOVL         $0x80000000, R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Y1
+	VBROADCASTSS scale+72(FP), Y0
+
+pixel:
+	VMOVAPS Y1, Y2
+	MOVQ    CX, R9
+	MOVQ    rows+24(FP), R10
+
+row:
+	MOVQ R9, R11
+	MOVQ taps+32(FP), R12
+
+tap:
+	VADDPS  (R11), Y2, Y2
+	ADDQ    SI, R11
+	DECQ    R12
+	JNZ     tap
+	ADDQ    BX, R9
+	DECQ    R10
+	JNZ     row
+	VMULPS  Y0, Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    DI, CX
+	ADDQ    R8, AX
+	DECQ    DX
+	JNZ     pixel
+	VZEROUPPER
+	RET

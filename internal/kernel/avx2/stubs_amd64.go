@@ -399,3 +399,97 @@ func PairNibbles64(dst *uint16, x *uint64, y *uint64, steps int)
 //
 //go:noescape
 func WidenCounts(dst *int32, src *int16, pixels int, vectors int, dstPixel int, srcPixel int)
+
+// FlatConvTile2x4 computes blocks of 4 pixels by 16 channels of a convolution and what follows it:
+//
+//	sum = sum over r < rows, i < run of x[p*xPixel+r*xRow+i] * w[(r*run+i)*wStep+c], in ascending order, from 0
+//	y   = min(high, max(low, sum*scale[c] + bias[c]))
+//	dst[p*dstPixel+j*copyStep+c] = y for j < copies, unless dst is nil
+//	bit c of the bytes from signs[p*signsPixel+j*copyStep/8] on = y < 0, unless signs is nil
+//
+// for p < 4*blocks and c < 16. Products are rounded before they are added; NaN stays NaN. Strides count elements, that of a
+// nil is 0; blocks, rows, run and copies are at least 1.
+//
+//go:noescape
+func FlatConvTile2x4(dst *float32, signs *uint8, x *float32, w *float32, scale *float32, bias *float32, blocks int, rows int, run int, xRow int, xPixel int, wStep int, dstPixel int, signsPixel int, copies int, copyStep int, low float32, high float32)
+
+// FlatConvTile2x1 computes blocks of 1 pixels by 16 channels of a convolution and what follows it:
+//
+//	sum = sum over r < rows, i < run of x[p*xPixel+r*xRow+i] * w[(r*run+i)*wStep+c], in ascending order, from 0
+//	y   = min(high, max(low, sum*scale[c] + bias[c]))
+//	dst[p*dstPixel+j*copyStep+c] = y for j < copies, unless dst is nil
+//	bit c of the bytes from signs[p*signsPixel+j*copyStep/8] on = y < 0, unless signs is nil
+//
+// for p < 1*blocks and c < 16. Products are rounded before they are added; NaN stays NaN. Strides count elements, that of a
+// nil is 0; blocks, rows, run and copies are at least 1.
+//
+//go:noescape
+func FlatConvTile2x1(dst *float32, signs *uint8, x *float32, w *float32, scale *float32, bias *float32, blocks int, rows int, run int, xRow int, xPixel int, wStep int, dstPixel int, signsPixel int, copies int, copyStep int, low float32, high float32)
+
+// FlatConvTile1x4 computes blocks of 4 pixels by 8 channels of a convolution and what follows it:
+//
+//	sum = sum over r < rows, i < run of x[p*xPixel+r*xRow+i] * w[(r*run+i)*wStep+c], in ascending order, from 0
+//	y   = min(high, max(low, sum*scale[c] + bias[c]))
+//	dst[p*dstPixel+j*copyStep+c] = y for j < copies, unless dst is nil
+//	bit c of the bytes from signs[p*signsPixel+j*copyStep/8] on = y < 0, unless signs is nil
+//
+// for p < 4*blocks and c < 8. Products are rounded before they are added; NaN stays NaN. Strides count elements, that of a
+// nil is 0; blocks, rows, run and copies are at least 1.
+//
+//go:noescape
+func FlatConvTile1x4(dst *float32, signs *uint8, x *float32, w *float32, scale *float32, bias *float32, blocks int, rows int, run int, xRow int, xPixel int, wStep int, dstPixel int, signsPixel int, copies int, copyStep int, low float32, high float32)
+
+// FlatConvTile1x1 computes blocks of 1 pixels by 8 channels of a convolution and what follows it:
+//
+//	sum = sum over r < rows, i < run of x[p*xPixel+r*xRow+i] * w[(r*run+i)*wStep+c], in ascending order, from 0
+//	y   = min(high, max(low, sum*scale[c] + bias[c]))
+//	dst[p*dstPixel+j*copyStep+c] = y for j < copies, unless dst is nil
+//	bit c of the bytes from signs[p*signsPixel+j*copyStep/8] on = y < 0, unless signs is nil
+//
+// for p < 1*blocks and c < 8. Products are rounded before they are added; NaN stays NaN. Strides count elements, that of a
+// nil is 0; blocks, rows, run and copies are at least 1.
+//
+//go:noescape
+func FlatConvTile1x1(dst *float32, signs *uint8, x *float32, w *float32, scale *float32, bias *float32, blocks int, rows int, run int, xRow int, xPixel int, wStep int, dstPixel int, signsPixel int, copies int, copyStep int, low float32, high float32)
+
+// MeanPixels4 is dst[c] = scale * sum over p < pixels of x[p*step+c], in ascending order, from 0, for 32 channels c. pixels is at least 1.
+//
+//go:noescape
+func MeanPixels4(dst *float32, x *float32, pixels int, step int, scale float32)
+
+// Dense4 is dst[o] = bias[o] + sum over i < depth of w[i*wStep+o]*x[i], in ascending order, from 0, the bias last, for 32 outputs o.
+// Products are rounded before they are added. depth is at least 1.
+//
+//go:noescape
+func Dense4(dst *float32, x *float32, w *float32, bias *float32, depth int, wStep int)
+
+// MeanPixels2 is dst[c] = scale * sum over p < pixels of x[p*step+c], in ascending order, from 0, for 16 channels c. pixels is at least 1.
+//
+//go:noescape
+func MeanPixels2(dst *float32, x *float32, pixels int, step int, scale float32)
+
+// Dense2 is dst[o] = bias[o] + sum over i < depth of w[i*wStep+o]*x[i], in ascending order, from 0, the bias last, for 16 outputs o.
+// Products are rounded before they are added. depth is at least 1.
+//
+//go:noescape
+func Dense2(dst *float32, x *float32, w *float32, bias *float32, depth int, wStep int)
+
+// MeanPixels1 is dst[c] = scale * sum over p < pixels of x[p*step+c], in ascending order, from 0, for 8 channels c. pixels is at least 1.
+//
+//go:noescape
+func MeanPixels1(dst *float32, x *float32, pixels int, step int, scale float32)
+
+// Dense1 is dst[o] = bias[o] + sum over i < depth of w[i*wStep+o]*x[i], in ascending order, from 0, the bias last, for 8 outputs o.
+// Products are rounded before they are added. depth is at least 1.
+//
+//go:noescape
+func Dense1(dst *float32, x *float32, w *float32, bias *float32, depth int, wStep int)
+
+// AvgPool is, over the tier's lanes of channels c and pixels p, at least 1,
+//
+//	dst[p*dstPixel+c] = scale * sum over r < rows, s < taps of x[p*xPixel+r*xRow+s*xTap+c]
+//
+// in ascending order, beginning with the first.
+//
+//go:noescape
+func AvgPool(dst *float32, x *float32, pixels int, rows int, taps int, xRow int, xTap int, xPixel int, dstPixel int, scale float32)

@@ -2529,3 +2529,698 @@ word:
 	JNZ          block
 	VZEROUPPER
 	RET
+
+// func FlatConvTile1x8(dst *float32, signs *uint8, x *float32, w *float32, scale *float32, bias *float32, blocks int, rows int, run int, xRow int, xPixel int, wStep int, dstPixel int, signsPixel int, copies int, copyStep int, low float32, high float32)
+// Requires: AVX, AVX512F
+TEXT ·FlatConvTile1x8(SB), NOSPLIT, $0-136
+	MOVQ dst+0(FP), AX
+	MOVQ signs+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ blocks+48(FP), BX
+	MOVQ xPixel+80(FP), SI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), DI
+	LEAQ (SI)(SI*4), R8
+	LEAQ (DI)(SI*4), R9
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   DX, R10
+	MOVQ   w+24(FP), R11
+	MOVQ   rows+56(FP), R12
+	MOVQ   wStep+88(FP), R13
+	SHLQ   $0x02, R13
+
+row:
+	MOVQ R10, R14
+	MOVQ run+64(FP), R15
+
+run:
+	VMOVUPS      (R11), Z8
+	VBROADCASTSS (R14), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z0, Z0
+	VBROADCASTSS (R14)(SI*1), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z1, Z1
+	VBROADCASTSS (R14)(SI*2), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z2, Z2
+	VBROADCASTSS (R14)(DI*1), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z3, Z3
+	VBROADCASTSS (R14)(SI*4), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z4, Z4
+	VBROADCASTSS (R14)(R8*1), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z5, Z5
+	VBROADCASTSS (R14)(DI*2), Z9
+	VMULPS       Z9, Z8, Z9
+	VADDPS       Z9, Z6, Z6
+	VBROADCASTSS (R14)(R9*1), Z9
+	VMULPS       Z9, Z8, Z8
+	VADDPS       Z8, Z7, Z7
+	ADDQ         R13, R11
+	ADDQ         $0x04, R14
+	DECQ         R15
+	JNZ          run
+	MOVQ         xRow+72(FP), R14
+	SHLQ         $0x02, R14
+	ADDQ         R14, R10
+	DECQ         R12
+	JNZ          row
+	VBROADCASTSS low+128(FP), Z8
+	VBROADCASTSS high+132(FP), Z9
+	VPXORD       Z10, Z10, Z10
+	MOVQ         scale+32(FP), R10
+	MOVQ         bias+40(FP), R11
+	VMULPS       (R10), Z0, Z0
+	VADDPS       (R11), Z0, Z0
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMULPS       (R10), Z1, Z1
+	VADDPS       (R11), Z1, Z1
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMULPS       (R10), Z2, Z2
+	VADDPS       (R11), Z2, Z2
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMULPS       (R10), Z3, Z3
+	VADDPS       (R11), Z3, Z3
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMULPS       (R10), Z4, Z4
+	VADDPS       (R11), Z4, Z4
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMULPS       (R10), Z5, Z5
+	VADDPS       (R11), Z5, Z5
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMULPS       (R10), Z6, Z6
+	VADDPS       (R11), Z6, Z6
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMULPS       (R10), Z7, Z7
+	VADDPS       (R11), Z7, Z7
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+	TESTQ        AX, AX
+	JZ           noFloats0
+	MOVQ         AX, R10
+	MOVQ         copies+112(FP), R11
+	MOVQ         copyStep+120(FP), R12
+	SHLQ         $0x02, R12
+
+floats0:
+	VMOVUPS Z0, (R10)
+	ADDQ    R12, R10
+	DECQ    R11
+	JNZ     floats0
+
+noFloats0:
+	TESTQ  CX, CX
+	JZ     noSigns0
+	VCMPPS $0x01, Z10, Z0, K1
+	KMOVW  K1, R10
+	MOVQ   CX, R11
+	MOVQ   copies+112(FP), R12
+	MOVQ   copyStep+120(FP), R13
+	SHRQ   $0x03, R13
+
+signs0:
+	MOVW R10, (R11)
+	ADDQ R13, R11
+	DECQ R12
+	JNZ  signs0
+
+noSigns0:
+	MOVQ  dstPixel+96(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  signsPixel+104(FP), R11
+	ADDQ  R10, AX
+	ADDQ  R11, CX
+	TESTQ AX, AX
+	JZ    noFloats1
+	MOVQ  AX, R10
+	MOVQ  copies+112(FP), R11
+	MOVQ  copyStep+120(FP), R12
+	SHLQ  $0x02, R12
+
+floats1:
+	VMOVUPS Z1, (R10)
+	ADDQ    R12, R10
+	DECQ    R11
+	JNZ     floats1
+
+noFloats1:
+	TESTQ  CX, CX
+	JZ     noSigns1
+	VCMPPS $0x01, Z10, Z1, K1
+	KMOVW  K1, R10
+	MOVQ   CX, R11
+	MOVQ   copies+112(FP), R12
+	MOVQ   copyStep+120(FP), R13
+	SHRQ   $0x03, R13
+
+signs1:
+	MOVW R10, (R11)
+	ADDQ R13, R11
+	DECQ R12
+	JNZ  signs1
+
+noSigns1:
+	MOVQ  dstPixel+96(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  signsPixel+104(FP), R11
+	ADDQ  R10, AX
+	ADDQ  R11, CX
+	TESTQ AX, AX
+	JZ    noFloats2
+	MOVQ  AX, R10
+	MOVQ  copies+112(FP), R11
+	MOVQ  copyStep+120(FP), R12
+	SHLQ  $0x02, R12
+
+floats2:
+	VMOVUPS Z2, (R10)
+	ADDQ    R12, R10
+	DECQ    R11
+	JNZ     floats2
+
+noFloats2:
+	TESTQ  CX, CX
+	JZ     noSigns2
+	VCMPPS $0x01, Z10, Z2, K1
+	KMOVW  K1, R10
+	MOVQ   CX, R11
+	MOVQ   copies+112(FP), R12
+	MOVQ   copyStep+120(FP), R13
+	SHRQ   $0x03, R13
+
+signs2:
+	MOVW R10, (R11)
+	ADDQ R13, R11
+	DECQ R12
+	JNZ  signs2
+
+noSigns2:
+	MOVQ  dstPixel+96(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  signsPixel+104(FP), R11
+	ADDQ  R10, AX
+	ADDQ  R11, CX
+	TESTQ AX, AX
+	JZ    noFloats3
+	MOVQ  AX, R10
+	MOVQ  copies+112(FP), R11
+	MOVQ  copyStep+120(FP), R12
+	SHLQ  $0x02, R12
+
+floats3:
+	VMOVUPS Z3, (R10)
+	ADDQ    R12, R10
+	DECQ    R11
+	JNZ     floats3
+
+noFloats3:
+	TESTQ  CX, CX
+	JZ     noSigns3
+	VCMPPS $0x01, Z10, Z3, K1
+	KMOVW  K1, R10
+	MOVQ   CX, R11
+	MOVQ   copies+112(FP), R12
+	MOVQ   copyStep+120(FP), R13
+	SHRQ   $0x03, R13
+
+signs3:
+	MOVW R10, (R11)
+	ADDQ R13, R11
+	DECQ R12
+	JNZ  signs3
+
+noSigns3:
+	MOVQ  dstPixel+96(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  signsPixel+104(FP), R11
+	ADDQ  R10, AX
+	ADDQ  R11, CX
+	TESTQ AX, AX
+	JZ    noFloats4
+	MOVQ  AX, R10
+	MOVQ  copies+112(FP), R11
+	MOVQ  copyStep+120(FP), R12
+	SHLQ  $0x02, R12
+
+floats4:
+	VMOVUPS Z4, (R10)
+	ADDQ    R12, R10
+	DECQ    R11
+	JNZ     floats4
+
+noFloats4:
+	TESTQ  CX, CX
+	JZ     noSigns4
+	VCMPPS $0x01, Z10, Z4, K1
+	KMOVW  K1, R10
+	MOVQ   CX, R11
+	MOVQ   copies+112(FP), R12
+	MOVQ   copyStep+120(FP), R13
+	SHRQ   $0x03, R13
+
+signs4:
+	MOVW R10, (R11)
+	ADDQ R13, R11
+	DECQ R12
+	JNZ  signs4
+
+noSigns4:
+	MOVQ  dstPixel+96(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  signsPixel+104(FP), R11
+	ADDQ  R10, AX
+	ADDQ  R11, CX
+	TESTQ AX, AX
+	JZ    noFloats5
+	MOVQ  AX, R10
+	MOVQ  copies+112(FP), R11
+	MOVQ  copyStep+120(FP), R12
+	SHLQ  $0x02, R12
+
+floats5:
+	VMOVUPS Z5, (R10)
+	ADDQ    R12, R10
+	DECQ    R11
+	JNZ     floats5
+
+noFloats5:
+	TESTQ  CX, CX
+	JZ     noSigns5
+	VCMPPS $0x01, Z10, Z5, K1
+	KMOVW  K1, R10
+	MOVQ   CX, R11
+	MOVQ   copies+112(FP), R12
+	MOVQ   copyStep+120(FP), R13
+	SHRQ   $0x03, R13
+
+signs5:
+	MOVW R10, (R11)
+	ADDQ R13, R11
+	DECQ R12
+	JNZ  signs5
+
+noSigns5:
+	MOVQ  dstPixel+96(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  signsPixel+104(FP), R11
+	ADDQ  R10, AX
+	ADDQ  R11, CX
+	TESTQ AX, AX
+	JZ    noFloats6
+	MOVQ  AX, R10
+	MOVQ  copies+112(FP), R11
+	MOVQ  copyStep+120(FP), R12
+	SHLQ  $0x02, R12
+
+floats6:
+	VMOVUPS Z6, (R10)
+	ADDQ    R12, R10
+	DECQ    R11
+	JNZ     floats6
+
+noFloats6:
+	TESTQ  CX, CX
+	JZ     noSigns6
+	VCMPPS $0x01, Z10, Z6, K1
+	KMOVW  K1, R10
+	MOVQ   CX, R11
+	MOVQ   copies+112(FP), R12
+	MOVQ   copyStep+120(FP), R13
+	SHRQ   $0x03, R13
+
+signs6:
+	MOVW R10, (R11)
+	ADDQ R13, R11
+	DECQ R12
+	JNZ  signs6
+
+noSigns6:
+	MOVQ  dstPixel+96(FP), R10
+	SHLQ  $0x02, R10
+	MOVQ  signsPixel+104(FP), R11
+	ADDQ  R10, AX
+	ADDQ  R11, CX
+	TESTQ AX, AX
+	JZ    noFloats7
+	MOVQ  AX, R10
+	MOVQ  copies+112(FP), R11
+	MOVQ  copyStep+120(FP), R12
+	SHLQ  $0x02, R12
+
+floats7:
+	VMOVUPS Z7, (R10)
+	ADDQ    R12, R10
+	DECQ    R11
+	JNZ     floats7
+
+noFloats7:
+	TESTQ  CX, CX
+	JZ     noSigns7
+	VCMPPS $0x01, Z10, Z7, K1
+	KMOVW  K1, R10
+	MOVQ   CX, R11
+	MOVQ   copies+112(FP), R12
+	MOVQ   copyStep+120(FP), R13
+	SHRQ   $0x03, R13
+
+signs7:
+	MOVW R10, (R11)
+	ADDQ R13, R11
+	DECQ R12
+	JNZ  signs7
+
+noSigns7:
+	MOVQ dstPixel+96(FP), R10
+	SHLQ $0x02, R10
+	MOVQ signsPixel+104(FP), R11
+	ADDQ R10, AX
+	ADDQ R11, CX
+	LEAQ (DX)(SI*8), DX
+	DECQ BX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+// func FlatConvTile1x1(dst *float32, signs *uint8, x *float32, w *float32, scale *float32, bias *float32, blocks int, rows int, run int, xRow int, xPixel int, wStep int, dstPixel int, signsPixel int, copies int, copyStep int, low float32, high float32)
+// Requires: AVX, AVX512F
+TEXT ·FlatConvTile1x1(SB), NOSPLIT, $0-136
+	MOVQ dst+0(FP), AX
+	MOVQ signs+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ blocks+48(FP), BX
+	MOVQ xPixel+80(FP), SI
+	SHLQ $0x02, SI
+
+block:
+	VPXORD Z0, Z0, Z0
+	MOVQ   DX, DI
+	MOVQ   w+24(FP), R8
+	MOVQ   rows+56(FP), R9
+	MOVQ   wStep+88(FP), R10
+	SHLQ   $0x02, R10
+
+row:
+	MOVQ DI, R11
+	MOVQ run+64(FP), R12
+
+run:
+	VMOVUPS      (R8), Z1
+	VBROADCASTSS (R11), Z2
+	VMULPS       Z2, Z1, Z1
+	VADDPS       Z1, Z0, Z0
+	ADDQ         R10, R8
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JNZ          run
+	MOVQ         xRow+72(FP), R11
+	SHLQ         $0x02, R11
+	ADDQ         R11, DI
+	DECQ         R9
+	JNZ          row
+	VBROADCASTSS low+128(FP), Z1
+	VBROADCASTSS high+132(FP), Z2
+	VPXORD       Z3, Z3, Z3
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VMULPS       (DI), Z0, Z0
+	VADDPS       (R8), Z0, Z0
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z2, Z0
+	TESTQ        AX, AX
+	JZ           noFloats0
+	MOVQ         AX, DI
+	MOVQ         copies+112(FP), R8
+	MOVQ         copyStep+120(FP), R9
+	SHLQ         $0x02, R9
+
+floats0:
+	VMOVUPS Z0, (DI)
+	ADDQ    R9, DI
+	DECQ    R8
+	JNZ     floats0
+
+noFloats0:
+	TESTQ  CX, CX
+	JZ     noSigns0
+	VCMPPS $0x01, Z3, Z0, K1
+	KMOVW  K1, DI
+	MOVQ   CX, R8
+	MOVQ   copies+112(FP), R9
+	MOVQ   copyStep+120(FP), R10
+	SHRQ   $0x03, R10
+
+signs0:
+	MOVW DI, (R8)
+	ADDQ R10, R8
+	DECQ R9
+	JNZ  signs0
+
+noSigns0:
+	MOVQ dstPixel+96(FP), DI
+	SHLQ $0x02, DI
+	MOVQ signsPixel+104(FP), R8
+	ADDQ DI, AX
+	ADDQ R8, CX
+	LEAQ (DX)(SI*1), DX
+	DECQ BX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+// func MeanPixels4(dst *float32, x *float32, pixels int, step int, scale float32)
+// Requires: AVX, AVX512F
+TEXT ·MeanPixels4(SB), NOSPLIT, $0-36
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   pixels+16(FP), DX
+	MOVQ   step+24(FP), BX
+	SHLQ   $0x02, BX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+pixel:
+	VADDPS       (CX), Z0, Z0
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       192(CX), Z3, Z3
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          pixel
+	VBROADCASTSS scale+32(FP), Z4
+	VMULPS       Z4, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VMULPS       Z4, Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMULPS       Z4, Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      Z3, 192(AX)
+	VZEROUPPER
+	RET
+
+// func Dense4(dst *float32, x *float32, w *float32, bias *float32, depth int, wStep int)
+// Requires: AVX, AVX512F
+TEXT ·Dense4(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   bias+24(FP), BX
+	MOVQ   depth+32(FP), SI
+	MOVQ   wStep+40(FP), DI
+	SHLQ   $0x02, DI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+input:
+	VBROADCASTSS (CX), Z4
+	VMULPS       (DX), Z4, Z5
+	VADDPS       Z5, Z0, Z0
+	VMULPS       64(DX), Z4, Z5
+	VADDPS       Z5, Z1, Z1
+	VMULPS       128(DX), Z4, Z5
+	VADDPS       Z5, Z2, Z2
+	VMULPS       192(DX), Z4, Z4
+	VADDPS       Z4, Z3, Z3
+	ADDQ         DI, DX
+	ADDQ         $0x04, CX
+	DECQ         SI
+	JNZ          input
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	VADDPS       192(BX), Z3, Z3
+	VMOVUPS      Z3, 192(AX)
+	VZEROUPPER
+	RET
+
+// func MeanPixels2(dst *float32, x *float32, pixels int, step int, scale float32)
+// Requires: AVX, AVX512F
+TEXT ·MeanPixels2(SB), NOSPLIT, $0-36
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   pixels+16(FP), DX
+	MOVQ   step+24(FP), BX
+	SHLQ   $0x02, BX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+pixel:
+	VADDPS       (CX), Z0, Z0
+	VADDPS       64(CX), Z1, Z1
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          pixel
+	VBROADCASTSS scale+32(FP), Z2
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VMULPS       Z2, Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func Dense2(dst *float32, x *float32, w *float32, bias *float32, depth int, wStep int)
+// Requires: AVX, AVX512F
+TEXT ·Dense2(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   bias+24(FP), BX
+	MOVQ   depth+32(FP), SI
+	MOVQ   wStep+40(FP), DI
+	SHLQ   $0x02, DI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+input:
+	VBROADCASTSS (CX), Z2
+	VMULPS       (DX), Z2, Z3
+	VADDPS       Z3, Z0, Z0
+	VMULPS       64(DX), Z2, Z2
+	VADDPS       Z2, Z1, Z1
+	ADDQ         DI, DX
+	ADDQ         $0x04, CX
+	DECQ         SI
+	JNZ          input
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func MeanPixels1(dst *float32, x *float32, pixels int, step int, scale float32)
+// Requires: AVX, AVX512F
+TEXT ·MeanPixels1(SB), NOSPLIT, $0-36
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   pixels+16(FP), DX
+	MOVQ   step+24(FP), BX
+	SHLQ   $0x02, BX
+	VPXORD Z0, Z0, Z0
+
+pixel:
+	VADDPS       (CX), Z0, Z0
+	ADDQ         BX, CX
+	DECQ         DX
+	JNZ          pixel
+	VBROADCASTSS scale+32(FP), Z1
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func Dense1(dst *float32, x *float32, w *float32, bias *float32, depth int, wStep int)
+// Requires: AVX, AVX512F
+TEXT ·Dense1(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   bias+24(FP), BX
+	MOVQ   depth+32(FP), SI
+	MOVQ   wStep+40(FP), DI
+	SHLQ   $0x02, DI
+	VPXORD Z0, Z0, Z0
+
+input:
+	VBROADCASTSS (CX), Z1
+	VMULPS       (DX), Z1, Z1
+	VADDPS       Z1, Z0, Z0
+	ADDQ         DI, DX
+	ADDQ         $0x04, CX
+	DECQ         SI
+	JNZ          input
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func AvgPool(dst *float32, x *float32, pixels int, rows int, taps int, xRow int, xTap int, xPixel int, dstPixel int, scale float32)
+// Requires: AVX, AVX512F
+TEXT ·AvgPool(SB), NOSPLIT, $0-76
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         pixels+16(FP), DX
+	MOVQ         xRow+40(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         xTap+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         xPixel+56(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         dstPixel+64(FP), R8
+	SHLQ         $0x02, R8
+	MOVL         $0x80000000, R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Z1
+	VBROADCASTSS scale+72(FP), Z0
+
+pixel:
+	VMOVAPS Z1, Z2
+	MOVQ    CX, R9
+	MOVQ    rows+24(FP), R10
+
+row:
+	MOVQ R9, R11
+	MOVQ taps+32(FP), R12
+
+tap:
+	VADDPS  (R11), Z2, Z2
+	ADDQ    SI, R11
+	DECQ    R12
+	JNZ     tap
+	ADDQ    BX, R9
+	DECQ    R10
+	JNZ     row
+	VMULPS  Z0, Z2, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    DI, CX
+	ADDQ    R8, AX
+	DECQ    DX
+	JNZ     pixel
+	VZEROUPPER
+	RET

@@ -31,5 +31,6 @@ func main() {
 	tier.bits()
 	tier.binconv()
 	tier.lookup()
+	tier.device()
 	Generate()
 }

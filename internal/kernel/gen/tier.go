@@ -13,15 +13,16 @@ type tier struct {
 	vec        func() reg.VecVirtual
 	zero       func(r reg.VecVirtual)
 	convShapes [][2]int // vectors and pixels of the convolution tiles
+	flatShapes [][2]int // those of the tiles of flatConv
 	// Tables of a step's 16 lanes, made once needed.
 	bits16, zeros16, abs16 Mem
 }
 
 var tiers = map[string]*tier{
 	"avx512": {lanes: 16, registers: 32, vec: ZMM, zero: func(r reg.VecVirtual) { VPXORD(r, r, r) },
-		convShapes: [][2]int{{2, 4}, {2, 1}, {1, 8}, {1, 1}}},
+		convShapes: [][2]int{{2, 4}, {2, 1}, {1, 8}, {1, 1}}, flatShapes: [][2]int{{1, 8}, {1, 1}}},
 	"avx2": {lanes: 8, registers: 16, vec: YMM, zero: func(r reg.VecVirtual) { VXORPS(r, r, r) },
-		convShapes: [][2]int{{2, 4}, {2, 1}, {1, 8}, {1, 1}}},
+		convShapes: [][2]int{{2, 4}, {2, 1}, {1, 8}, {1, 1}}, flatShapes: [][2]int{{2, 4}, {2, 1}, {1, 4}, {1, 1}}},
 }
 
 func (t *tier) vecs(n int) []reg.VecVirtual {

@@ -1,0 +1,82 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestMeansOnTiers holds the pools' means against the formulas, over channels around whole vectors and with zeros of
+// both signs.
+func TestMeansOnTiers(t *testing.T) { eachTier(t, testMeans) }
+
+func testMeans(t *testing.T) {
+	for _, c := range []int{1, 7, 8, 9, 16, 24, 32, 40, 64, 72} {
+		for _, p := range []Pool{{1, 1, c, 1, 1}, {4, 4, c, 2, 2}, {5, 7, c, 2, 2}, {6, 5, c, 3, 1}, {7, 7, c, 7, 7}} {
+			t.Run(fmt.Sprint(p), func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(uint64(c), 3))
+				x := normals(rng, p.H*p.W*p.C)
+				for i := range x {
+					if rng.IntN(2) == 0 {
+						x[i] = float32(math.Copysign(0, -1))
+					}
+				}
+				got := normals(rng, p.OutLen()+1)
+				behind := got[p.OutLen()]
+				AvgPool(got[:p.OutLen()], x, p)
+				for i := range p.OutLen() {
+					y, z, c := i/p.C/p.OutW(), i/p.C%p.OutW(), i%p.C
+					var want float32
+					for r := range p.Kernel {
+						for s := range p.Kernel {
+							v := x[((y*p.Stride+r)*p.W+z*p.Stride+s)*p.C+c]
+							if r+s == 0 {
+								want = v
+								continue
+							}
+							want += v
+						}
+					}
+					if want *= 1 / float32(p.Kernel*p.Kernel); !same(got[i], want) {
+						t.Fatalf("average %d is %v, want %v", i, got[i], want)
+					}
+				}
+				mean := normals(rng, p.C+1)
+				last := mean[p.C]
+				GlobalAvgPool(mean[:p.C], x)
+				for c := range p.C {
+					var want float32
+					for i := c; i < len(x); i += p.C {
+						want += x[i]
+					}
+					if want *= 1 / float32(p.H*p.W); !same(mean[c], want) {
+						t.Fatalf("mean %d is %v, want %v", c, mean[c], want)
+					}
+				}
+				if got[p.OutLen()] != behind || mean[p.C] != last {
+					t.Error("wrote behind the output")
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkAvgPool(b *testing.B) {
+	p := Pool{32, 32, 16, 2, 2}
+	rng := rand.New(rand.NewPCG(1, 1))
+	x, dst := normals(rng, p.H*p.W*p.C), make([]float32, p.OutLen())
+	b.SetBytes(int64(4*len(x) + 4*len(dst)))
+	for b.Loop() {
+		AvgPool(dst, x, p)
+	}
+}
+
+func BenchmarkGlobalAvgPool(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	x, dst := normals(rng, 8*8*64), make([]float32, 64)
+	b.SetBytes(int64(4 * len(x)))
+	for b.Loop() {
+		GlobalAvgPool(dst, x)
+	}
+}
