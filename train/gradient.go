@@ -46,29 +46,50 @@ func (t *tape) apply(name string, op operation, shape tensor.Shape, diff []bool,
 // are the gradient of: every node between the loss and the inputs that an operation has a gradient by.
 func (t *tape) gradients(loss *G.Node) (map[*G.Node]*G.Node, error) {
 	grads := map[*G.Node]*G.Node{loss: G.NewConstant(float32(1), G.In(loss.Graph()), G.WithName("gradient of the loss"))}
+	room := newGradientRoom(t.steps)
 	for i := len(t.steps) - 1; i >= 0; i-- {
 		s := t.steps[i]
 		dy := grads[s.out]
 		if dy == nil {
 			continue
 		}
+		s.op.room = room
 		dx, err := s.op.SymDiff(s.in, s.out, dy)
 		if err != nil {
 			return nil, err
 		}
+		var reader *G.Node // the one that reads dy, if it is not handed on
 		for j, n := range s.in {
 			if dx[j] == nil {
 				continue
+			}
+			room.hold(dx[j])
+			if reader == nil && dx[j] != dy {
+				reader = dx[j]
 			}
 			if grads[n] == nil {
 				grads[n] = dx[j]
 				continue
 			}
-			sum := newGraphOp(t.m, fmt.Sprintf("sum of gradients at input %d of %s", j, s.op.name), newAdd(t.m), n.Shape(), []bool{false, false})
-			if grads[n], err = sum.apply(grads[n], dx[j]); err != nil {
+			if grads[n], err = t.sum(fmt.Sprintf("sum of gradients at input %d of %s", j, s.op.name), room, n, grads[n], dx[j]); err != nil {
 				return nil, err
 			}
 		}
+		room.release(dy, reader)
 	}
 	return grads, nil
+}
+
+// sum adds the node of a + b, gradients by n.
+func (t *tape) sum(name string, room *gradientRoom, n, a, b *G.Node) (*G.Node, error) {
+	op := newGraphOpIn(t.m, name, newAdd(t.m), room.buffer(n, a, b), []bool{false, false})
+	sum, err := op.apply(a, b)
+	if err != nil {
+		return nil, err
+	}
+	room.computed(sum, a, b)
+	room.hold(sum)
+	room.release(a, sum)
+	room.release(b, sum)
+	return sum, nil
 }

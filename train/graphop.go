@@ -5,6 +5,7 @@ import (
 	"hash"
 	"hash/fnv"
 
+	"github.com/bnntool/bnntool/internal/kernel"
 	"github.com/chewxy/hm"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -39,22 +40,30 @@ type graphOp struct {
 	args   [][]float32
 	dx     []*tensor.Dense
 	grads  [][]float32
+	room   *gradientRoom // where dx comes from; nil for buffers of their own
 }
 
 var _ G.SDOp = (*graphOp)(nil)
 
 // newGraphOp wraps op. shape is the output's; nil means a scalar. diff tells for each input whether it has a gradient.
 func newGraphOp(m *machine, name string, op operation, shape tensor.Shape, diff []bool) *graphOp {
-	o := &graphOp{m: m, name: name, op: op, shape: shape, diff: diff,
-		args: make([][]float32, len(diff)), dx: make([]*tensor.Dense, len(diff)), grads: make([][]float32, len(diff))}
-	if shape == nil {
-		o.shape = tensor.ScalarShape()
-		o.scalar = G.NewF32(0)
-		o.y = make([]float32, 1)
-		return o
+	if shape != nil {
+		return newGraphOpIn(m, name, op, newDense(shape, kernel.Make[float32](shape.TotalSize())), diff)
 	}
-	o.out = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
-	o.y = o.out.Float32s()
+	o := newGraphOpIn(m, name, op, nil, diff)
+	o.shape = tensor.ScalarShape()
+	o.scalar = G.NewF32(0)
+	o.y = make([]float32, 1)
+	return o
+}
+
+// newGraphOpIn is newGraphOp with a buffer for the result, not a scalar's.
+func newGraphOpIn(m *machine, name string, op operation, out *tensor.Dense, diff []bool) *graphOp {
+	o := &graphOp{m: m, name: name, op: op, out: out, diff: diff,
+		args: make([][]float32, len(diff)), dx: make([]*tensor.Dense, len(diff)), grads: make([][]float32, len(diff))}
+	if out != nil {
+		o.shape, o.y = out.Shape(), out.Float32s()
+	}
 	return o
 }
 
@@ -141,7 +150,7 @@ func (o *graphOp) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 		if !o.diff[i] {
 			continue
 		}
-		o.dx[i] = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(n.Shape()...))
+		o.dx[i] = o.gradientBuffer(i, n, grad)
 		o.grads[i] = o.dx[i].Float32s()
 		var err error
 		if first == nil {
@@ -154,9 +163,29 @@ func (o *graphOp) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 		if err != nil {
 			return nil, fmt.Errorf("train: gradient of %s: %w", o.name, err)
 		}
+		if o.room != nil {
+			o.room.computed(nodes[i], grad)
+		}
 	}
 	return nodes, nil
 }
+
+// gradientBuffer returns the buffer for the gradient by input i, the node n, given the node of the result's gradient.
+func (o *graphOp) gradientBuffer(i int, n, grad *G.Node) *tensor.Dense {
+	if o.room == nil {
+		return newDense(n.Shape(), kernel.Make[float32](n.Shape().TotalSize()))
+	}
+	if p, ok := o.op.(replacesGradient); ok && i == 0 && p.replacesGradient() {
+		if d := o.room.over(n, grad); d != nil {
+			return d
+		}
+	}
+	return o.room.buffer(n, grad)
+}
+
+// replacesGradient marks an operation whose backward pass may be given one buffer for the gradient by its result and for
+// that by its first input.
+type replacesGradient interface{ replacesGradient() bool }
 
 // sharesGradient marks an operation of two inputs whose gradients both are the gradient of its result.
 type sharesGradient interface{ sharesGradient() bool }

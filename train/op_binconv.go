@@ -29,7 +29,7 @@ type binConv struct {
 func newBinConv(m *machine, g kernel.Geometry, n *model.Node, training, alpha bool) *binConv {
 	grads := kernel.NewSignGradients(g)
 	o := &binConv{convGrad: newConvGrad(m, g, alpha, grads.FiltersLen(), grads.ToOIHW), grads: grads, q: newQuantizer(n.InputQuant, training, m.capacity),
-		bits: make([]uint64, m.capacity*g.InWords()), filters: kernel.NewSignFilters(g), size: make([]float32, g.K)}
+		filters: kernel.NewSignFilters(g), size: make([]float32, g.K)}
 	if n.WeightQuant != model.ReCUWeight {
 		o.sized = m.workers.perWorker(g.OutLen())
 	}
@@ -54,6 +54,9 @@ func (o *binConv) forward(y []float32, in [][]float32) {
 // prepare takes over the inputs of a forward pass.
 func (o *binConv) prepare(in [][]float32) {
 	o.bind(in)
+	if o.bits == nil {
+		o.bits = kernel.Make[uint64](o.m.capacity * o.g.InWords())
+	}
 	o.filters.Pack(in[1])
 	n := o.g.FilterLen() / o.g.K
 	for k := range o.size {

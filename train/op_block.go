@@ -29,7 +29,7 @@ type block struct {
 	dx, ds   []float32
 	dy       []float32
 	narrow   [][]float32         // by worker: one image's gradient by the counts
-	wide     [][]float32         // by worker: one image's gradient behind the hardtanh
+	wide     [][]float32         // by worker: one image's gradient by the signs of x
 	images   []kernel.BlockImage // by worker: scratch
 	sums     []kernel.CountSums  // by worker: scratch
 	count    func(worker, chunk int)
@@ -43,10 +43,12 @@ func newBlock(m *machine, conv *binConv, bn *batchNorm, identity, separate bool)
 	pass := kernel.Block{Pixels: g.OutH() * g.OutW(), N: g.K, Factor: bn.factor, Interleave: bn.interleave}
 	wide := g.OutLen() * bn.factor
 	o := &block{m: m, conv: conv, bn: bn, pass: pass, identity: identity, separate: separate,
-		counts: make([]int16, m.capacity*g.OutLen()), mask: make([]uint16, m.capacity*kernel.MaskWords(wide)),
+		counts: kernel.Make[int16](m.capacity * g.OutLen()), mask: kernel.Make[uint16](m.capacity * kernel.MaskWords(wide)),
 		signs:  newSigns(m, pass.Pixels, g.K*bn.factor),
-		narrow: m.workers.perWorker(g.OutLen()), wide: m.workers.perWorker(wide),
-		images: make([]kernel.BlockImage, m.workers.n), sums: make([]kernel.CountSums, m.workers.n)}
+		narrow: m.workers.perWorker(g.OutLen()), images: make([]kernel.BlockImage, m.workers.n), sums: make([]kernel.CountSums, m.workers.n)}
+	if identity {
+		o.wide = m.workers.perWorker(wide)
+	}
 	o.count, o.apply, o.reduce, o.spread = o.countChunk, o.applyChunk, o.reduceChunk, o.spreadChunk
 	return o
 }
@@ -135,21 +137,20 @@ func (o *block) spreadChunk(worker, chunk int) {
 			continue
 		}
 		dx, x := o.m.rows(o.dx, i, i+1), o.m.rows(o.conv.x, i, i+1)
-		o.conv.products(worker, chunk, i, d, dx)
 		if !o.identity {
+			o.conv.products(worker, chunk, i, d, dx)
 			o.conv.q.backward(i, dx, x)
 			continue
 		}
-		inv, slope, shift := o.conv.q.derive(i, dx, x)
-		if o.conv.q.scaled() {
-			kernel.CombineMasked(dx, x, inv, slope, shift, dy, mask)
-			continue
-		}
-		g := o.wide[worker]
-		kernel.MaskGrad(g, dy, mask)
-		kernel.Add(dx, dx, g)
+		du := o.wide[worker] // dx may be dy, which is needed once more
+		o.conv.products(worker, chunk, i, d, du)
+		inv, slope, shift := o.conv.q.derive(i, du, x)
+		kernel.CombineMasked(dx, du, x, inv, slope, shift, dy, mask)
 	}
 }
+
+// replacesGradient: where the shortcut is x, dx has the size of dy, and an image of dy is not read behind that of dx.
+func (o *block) replacesGradient() bool { return o.identity }
 
 // blockAt is the pattern of a block in a network, by layer; shortcut is -1 without one.
 type blockAt struct {

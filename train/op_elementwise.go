@@ -72,6 +72,8 @@ func (o *hardtanh) backward(dx [][]float32, dy []float32, _ [][]float32, y []flo
 	o.m.each(o.bwd)
 }
 
+func (o *hardtanh) replacesGradient() bool { return true }
+
 func (o *hardtanh) backwardChunk(_, chunk int) {
 	lo, hi := o.m.span(chunk)
 	kernel.HardtanhGrad(o.m.rows(o.dx, lo, hi), o.m.rows(o.dy, lo, hi), o.m.rows(o.y, lo, hi))

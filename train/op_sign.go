@@ -81,7 +81,7 @@ type signs struct {
 }
 
 func newSigns(m *machine, pixels, channels int) *signs {
-	return &signs{q: newQuantizer(model.ReCUInput, true, m.capacity), bits: make([]uint64, m.capacity*pixels*kernel.Words(channels))}
+	return &signs{q: newQuantizer(model.ReCUInput, true, m.capacity), bits: kernel.Make[uint64](m.capacity * pixels * kernel.Words(channels))}
 }
 
 // image returns the signs of image i.

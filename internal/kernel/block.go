@@ -232,18 +232,19 @@ func MaskGrad(dx, dy []float32, mask []uint16) {
 	}
 }
 
-// CombineMasked is Combine and then the addition of MaskGrad: d[e] = float32(p·d[e] + (q·x[e] + r)) + g[e], g being dy where
-// the mask is set, else 0.
-func CombineMasked(d, x []float32, p, q, r float64, dy []float32, mask []uint16) {
-	checkLen("CombineMasked", "x", len(x), len(d))
-	checkLen("CombineMasked", "dy", len(dy), len(d))
-	checkLen("CombineMasked", "mask", len(mask), MaskWords(len(d)))
+// CombineMasked is Combine and then the addition of MaskGrad: dst[e] = float32(p·d[e] + (q·x[e] + r)) + g[e], g being dy where
+// the mask is set, else 0. dst may be d or dy.
+func CombineMasked(dst, d, x []float32, p, q, r float64, dy []float32, mask []uint16) {
+	checkLen("CombineMasked", "d", len(d), len(dst))
+	checkLen("CombineMasked", "x", len(x), len(dst))
+	checkLen("CombineMasked", "dy", len(dy), len(dst))
+	checkLen("CombineMasked", "mask", len(mask), MaskWords(len(dst)))
 	done := 0
 	if k, n := active.combineMasked, len(d)/maskBits; k != nil && n > 0 {
-		k(&d[0], &x[0], &dy[0], &mask[0], n, p, q, r)
+		k(&dst[0], &d[0], &x[0], &dy[0], &mask[0], n, p, q, r)
 		done = n * maskBits
 	}
 	for e := done; e < len(d); e++ {
-		d[e] = float32(float64(p*float64(d[e]))+(float64(q*float64(x[e]))+r)) + masked(dy, mask, e)
+		dst[e] = float32(float64(p*float64(d[e]))+(float64(q*float64(x[e]))+r)) + masked(dy, mask, e)
 	}
 }

@@ -237,8 +237,13 @@ func TestMaskedPasses(t *testing.T) {
 				got, masked := make([]float32, n+16), make([]float32, n+16)
 				copy(got, d)
 				got[n], masked[n] = 777, 777
-				CombineMasked(got[:n], x, 0.3, -0.7, 0.1, dy, mask)
+				CombineMasked(got[:n], got[:n], x, 0.3, -0.7, 0.1, dy, mask)
 				MaskGrad(masked[:n], dy, mask)
+				inPlace := slices.Clone(dy)
+				CombineMasked(inPlace, d, x, 0.3, -0.7, 0.1, inPlace, mask)
+				if !slices.Equal(inPlace, want) {
+					t.Errorf("in the place of dy: %v, want %v", inPlace, want)
+				}
 				if got[n] != 777 || masked[n] != 777 {
 					t.Fatal("wrote behind the output")
 				}
@@ -309,7 +314,7 @@ func BenchmarkBlock(b *testing.B) {
 			{"reduce", func() { bl.Reduce(sums, c.dy, im.Mask, c.counts) }},
 			{"spread", func() { bl.Spread(d, c.dy, im.Mask, c.counts, c.scale, c.a, c.b) }},
 			{"sign", func() { SignGrad(y, x, 1, &room) }},
-			{"combine", func() { CombineMasked(y, x, 1, 0, 0, c.dy, im.Mask) }},
+			{"combine", func() { CombineMasked(y, y, x, 1, 0, 0, c.dy, im.Mask) }},
 		} {
 			b.Run(fmt.Sprintf("%dx%dx%d/%s", bl.Pixels, bl.N, bl.Factor, pass.name), func(b *testing.B) {
 				b.SetBytes(int64(4 * n))

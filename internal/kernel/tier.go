@@ -24,7 +24,7 @@ type tier struct {
 	blocks        []blockKernels  // for sources of 16, 8 and 4 channels
 	countMoments  func(dst *int16, sum, squares, counts *int32, pixels, step int)
 	maskGrad      func(dx, dy *float32, mask *uint16, steps int)
-	combineMasked func(d, x, dy *float32, mask *uint16, steps int, p, q, r float64)
+	combineMasked func(dst, d, x, dy *float32, mask *uint16, steps int, p, q, r float64)
 	packSigns     func(dst *uint64, src *float32, words, vectors int)
 	unpackSigns   func(dst *float32, src *uint64, words, vectors int)
 	binConv       [2]binConvTile // the larger first; without run where the tier has none

@@ -2609,36 +2609,37 @@ step:
 	VZEROUPPER
 	RET
 
-// func CombineMasked(d *float32, x *float32, dy *float32, mask *uint16, steps int, p float64, q float64, r float64)
+// func CombineMasked(dst *float32, d *float32, x *float32, dy *float32, mask *uint16, steps int, p float64, q float64, r float64)
 // Requires: AVX, AVX2
-TEXT ·CombineMasked(SB), NOSPLIT, $0-64
-	MOVQ         d+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         dy+16(FP), DX
-	MOVQ         mask+24(FP), BX
-	MOVQ         steps+32(FP), SI
-	VBROADCASTSD p+40(FP), Y0
-	VBROADCASTSD q+48(FP), Y1
-	VBROADCASTSD r+56(FP), Y2
+TEXT ·CombineMasked(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         mask+32(FP), SI
+	MOVQ         steps+40(FP), DI
+	VBROADCASTSD p+48(FP), Y0
+	VBROADCASTSD q+56(FP), Y1
+	VBROADCASTSD r+64(FP), Y2
 
 step:
-	VPBROADCASTW (BX), Y3
+	VPBROADCASTW (SI), Y3
 	VPAND        bitOfStep<>+0(SB), Y3, Y4
 	VPCMPEQD     bitOfStep<>+0(SB), Y4, Y4
-	VANDPS       (DX), Y4, Y4
+	VANDPS       (BX), Y4, Y4
 	VPAND        bitOfStep<>+32(SB), Y3, Y3
 	VPCMPEQD     bitOfStep<>+32(SB), Y3, Y3
-	VANDPS       32(DX), Y3, Y3
-	VCVTPS2PD    (CX), Y6
+	VANDPS       32(BX), Y3, Y3
+	VCVTPS2PD    (DX), Y6
 	VMULPD       Y6, Y1, Y6
 	VADDPD       Y6, Y2, Y6
-	VCVTPS2PD    (AX), Y7
+	VCVTPS2PD    (CX), Y7
 	VMULPD       Y7, Y0, Y7
 	VADDPD       Y7, Y6, Y6
-	VCVTPS2PD    16(CX), Y7
+	VCVTPS2PD    16(DX), Y7
 	VMULPD       Y7, Y1, Y7
 	VADDPD       Y7, Y2, Y7
-	VCVTPS2PD    16(AX), Y8
+	VCVTPS2PD    16(CX), Y8
 	VMULPD       Y8, Y0, Y8
 	VADDPD       Y8, Y7, Y7
 	VCVTPD2PSY   Y6, X5
@@ -2646,16 +2647,16 @@ step:
 	VINSERTF128  $0x01, X6, Y5, Y6
 	VADDPS       Y6, Y4, Y4
 	VMOVUPS      Y4, (AX)
-	VCVTPS2PD    32(CX), Y4
+	VCVTPS2PD    32(DX), Y4
 	VMULPD       Y4, Y1, Y4
 	VADDPD       Y4, Y2, Y4
-	VCVTPS2PD    32(AX), Y6
+	VCVTPS2PD    32(CX), Y6
 	VMULPD       Y6, Y0, Y6
 	VADDPD       Y6, Y4, Y4
-	VCVTPS2PD    48(CX), Y6
+	VCVTPS2PD    48(DX), Y6
 	VMULPD       Y6, Y1, Y6
 	VADDPD       Y6, Y2, Y6
-	VCVTPS2PD    48(AX), Y7
+	VCVTPS2PD    48(CX), Y7
 	VMULPD       Y7, Y0, Y7
 	VADDPD       Y7, Y6, Y6
 	VCVTPD2PSY   Y4, X5
@@ -2666,8 +2667,9 @@ step:
 	ADDQ         $0x40, AX
 	ADDQ         $0x40, CX
 	ADDQ         $0x40, DX
-	ADDQ         $0x02, BX
-	DECQ         SI
+	ADDQ         $0x40, BX
+	ADDQ         $0x02, SI
+	DECQ         DI
 	JNZ          step
 	VZEROUPPER
 	RET

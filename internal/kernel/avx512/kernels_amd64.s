@@ -2275,31 +2275,32 @@ step:
 	VZEROUPPER
 	RET
 
-// func CombineMasked(d *float32, x *float32, dy *float32, mask *uint16, steps int, p float64, q float64, r float64)
+// func CombineMasked(dst *float32, d *float32, x *float32, dy *float32, mask *uint16, steps int, p float64, q float64, r float64)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·CombineMasked(SB), NOSPLIT, $0-64
-	MOVQ         d+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         dy+16(FP), DX
-	MOVQ         mask+24(FP), BX
-	MOVQ         steps+32(FP), SI
-	VBROADCASTSD p+40(FP), Z0
-	VBROADCASTSD q+48(FP), Z1
-	VBROADCASTSD r+56(FP), Z2
+TEXT ·CombineMasked(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         mask+32(FP), SI
+	MOVQ         steps+40(FP), DI
+	VBROADCASTSD p+48(FP), Z0
+	VBROADCASTSD q+56(FP), Z1
+	VBROADCASTSD r+64(FP), Z2
 
 step:
-	KMOVW        (BX), K1
-	VMOVUPS.Z    (DX), K1, Z3
-	VCVTPS2PD    (CX), Z4
+	KMOVW        (SI), K1
+	VMOVUPS.Z    (BX), K1, Z3
+	VCVTPS2PD    (DX), Z4
 	VMULPD       Z4, Z1, Z4
 	VADDPD       Z4, Z2, Z4
-	VCVTPS2PD    (AX), Z5
+	VCVTPS2PD    (CX), Z5
 	VMULPD       Z5, Z0, Z5
 	VADDPD       Z5, Z4, Z4
-	VCVTPS2PD    32(CX), Z5
+	VCVTPS2PD    32(DX), Z5
 	VMULPD       Z5, Z1, Z5
 	VADDPD       Z5, Z2, Z5
-	VCVTPS2PD    32(AX), Z7
+	VCVTPS2PD    32(CX), Z7
 	VMULPD       Z7, Z0, Z7
 	VADDPD       Z7, Z5, Z5
 	VCVTPD2PS    Z4, Y6
@@ -2310,8 +2311,9 @@ step:
 	ADDQ         $0x40, AX
 	ADDQ         $0x40, CX
 	ADDQ         $0x40, DX
-	ADDQ         $0x02, BX
-	DECQ         SI
+	ADDQ         $0x40, BX
+	ADDQ         $0x02, SI
+	DECQ         DI
 	JNZ          step
 	VZEROUPPER
 	RET

@@ -304,10 +304,10 @@ func BlockReduce4(sum *float64, products *float64, dy *float32, mask *uint16, co
 //go:noescape
 func MaskGrad(dx *float32, dy *float32, mask *uint16, steps int)
 
-// CombineMasked is d[j] = float32(p*d[j] + (q*x[j] + r)) + (dy[j] where bit j of mask is set, else 0) for j < 16*steps, products rounded first.
+// CombineMasked is dst[j] = float32(p*d[j] + (q*x[j] + r)) + (dy[j] where bit j of mask is set, else 0) for j < 16*steps, products rounded first.
 //
 //go:noescape
-func CombineMasked(d *float32, x *float32, dy *float32, mask *uint16, steps int, p float64, q float64, r float64)
+func CombineMasked(dst *float32, d *float32, x *float32, dy *float32, mask *uint16, steps int, p float64, q float64, r float64)
 
 // PackSigns packs the signs of words·vectors vectors of src into words, each from its lowest bit on; the bits beyond them are clear.
 // vectors is at least 1 and fills at most a word. Negative values are 1; zeros and NaN are 0.

@@ -401,9 +401,9 @@ func (t *tier) maskGrad() {
 }
 
 func (t *tier) combineMasked() {
-	t.function("CombineMasked", "func(d, x, dy *float32, mask *uint16, steps int, p, q, r float64)",
-		"is d[j] = float32(p*d[j] + (q*x[j] + r)) + (dy[j] where bit j of mask is set, else 0) for j < 16*steps, products rounded first.")
-	d, x, dy, mask, n := param("d"), param("x"), param("dy"), param("mask"), param("steps")
+	t.function("CombineMasked", "func(dst, d, x, dy *float32, mask *uint16, steps int, p, q, r float64)",
+		"is dst[j] = float32(p*d[j] + (q*x[j] + r)) + (dy[j] where bit j of mask is set, else 0) for j < 16*steps, products rounded first.")
+	dst, d, x, dy, mask, n := param("dst"), param("d"), param("x"), param("dy"), param("mask"), param("steps")
 	p, q, r := t.double("p"), t.double("q"), t.double("r")
 	loop("step", n, func() {
 		for i, g := range t.masked(dy, mask) {
@@ -417,8 +417,9 @@ func (t *tier) combineMasked() {
 				VADDPD(v, w[h], w[h])
 			}
 			VADDPS(t.narrow(w[0], w[1]), g, g)
-			VMOVUPS(g, t.at(d, i))
+			VMOVUPS(g, t.at(dst, i))
 		}
+		ADDQ(Imm(4*interleaved), dst)
 		ADDQ(Imm(4*interleaved), d)
 		ADDQ(Imm(4*interleaved), x)
 		ADDQ(Imm(4*interleaved), dy)
