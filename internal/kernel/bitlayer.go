@@ -11,6 +11,7 @@ type BitLayer struct {
 	limits     []int32
 	flip       []uint64 // nil flips nothing
 	interleave bool
+	lookup     *lookupBits
 }
 
 // NewBitLayer prepares the layer of f with limits, [factor·K], and flip, [Words(factor·K)] or nil. It keeps all three;
@@ -20,20 +21,33 @@ func NewBitLayer(f *SignFilters, limits []int32, flip []uint64, interleave bool)
 	if flip != nil {
 		checkLen("NewBitLayer", "flip", len(flip), Words(len(limits)))
 	}
-	return &BitLayer{f: f, limits: limits, flip: flip, interleave: interleave}
+	l := &BitLayer{f: f, limits: limits, flip: flip, interleave: interleave}
+	l.lookup = newLookupBits(l)
+	return l
 }
 
 // Kernel names what Convolve runs.
 func (l *BitLayer) Kernel() string { return l.f.Kernel() }
 
 // Scratch returns the elements that Convolve needs as scratch.
-func (l *BitLayer) Scratch() int { return l.f.Scratch() + countWords(l.f) }
+func (l *BitLayer) Scratch() int {
+	if l.lookup != nil {
+		return l.lookup.scratch()
+	}
+	return l.f.Scratch() + countWords(l.f)
+}
 
 // Convolve computes dst, [OutH,OutW,Words(factor·K)], from x, [H,W,G,Words(C/G)]. scratch has at least Scratch elements,
 // whose values neither matter nor survive. The slices must not overlap.
 func (l *BitLayer) Convolve(dst, x, scratch []uint64) {
 	g := l.f.g
 	checkLen("Convolve", "dst", len(dst), g.OutH()*g.OutW()*Words(len(l.limits)))
+	checkLen("Convolve", "x", len(x), g.InWords())
+	checkLen("Convolve", "scratch", min(len(scratch), l.Scratch()), l.Scratch())
+	if l.lookup != nil {
+		l.lookup.convolve(dst, x, scratch)
+		return
+	}
 	counts, rest := takeCounts(l.f, scratch)
 	l.f.Convolve(counts, x, rest)
 	ThresholdCounts(dst, counts, l.limits, l.flip, g.K, l.interleave)

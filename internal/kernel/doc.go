@@ -15,5 +15,7 @@
 // Lengths are the caller's code, not its data: a slice of the wrong length panics.
 package kernel
 
-//go:generate go -C gen run . -tier avx2 -out ../avx2/kernels_amd64.s -stubs ../avx2/stubs_amd64.go -pkg avx2
-//go:generate go -C gen run . -tier avx512 -out ../avx512/kernels_amd64.s -stubs ../avx512/stubs_amd64.go -pkg avx512
+//go:generate go -C gen run . -tier avx2 -part floats -out ../avx2/kernels_amd64.s -stubs ../avx2/stubs_amd64.go -pkg avx2
+//go:generate go -C gen run . -tier avx2 -part bits -out ../avx2/bits_amd64.s -stubs ../avx2/bits_amd64.go -pkg avx2
+//go:generate go -C gen run . -tier avx512 -part floats -out ../avx512/kernels_amd64.s -stubs ../avx512/stubs_amd64.go -pkg avx512
+//go:generate go -C gen run . -tier avx512 -part bits -out ../avx512/bits_amd64.s -stubs ../avx512/bits_amd64.go -pkg avx512

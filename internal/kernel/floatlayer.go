@@ -15,6 +15,7 @@ type FloatLayer struct {
 	f                *SignFilters
 	scale, bias      []float32
 	interleave, clip bool
+	lookup           *lookupFloats
 }
 
 // NewFloatLayer prepares the layer of f with scale and bias, [factor·K] each. It keeps all three; scale and bias must not
@@ -22,7 +23,9 @@ type FloatLayer struct {
 func NewFloatLayer(f *SignFilters, scale, bias []float32, interleave, clip bool) *FloatLayer {
 	checkLen("NewFloatLayer", "scale", len(scale)%f.g.K, 0)
 	checkLen("NewFloatLayer", "bias", len(bias), len(scale))
-	return &FloatLayer{f: f, scale: scale, bias: bias, interleave: interleave, clip: clip}
+	l := &FloatLayer{f: f, scale: scale, bias: bias, interleave: interleave, clip: clip}
+	l.lookup = newLookupFloats(l)
+	return l
 }
 
 // Kernel names what Convolve runs.
@@ -30,6 +33,9 @@ func (l *FloatLayer) Kernel() string { return l.f.Kernel() }
 
 // Scratch returns the elements that Convolve needs as scratch.
 func (l *FloatLayer) Scratch() int {
+	if l.lookup != nil {
+		return l.lookup.scratch()
+	}
 	return l.f.Scratch() + countWords(l.f) + (l.f.g.OutH()*l.f.g.OutW()*len(l.scale)+1)/2
 }
 
@@ -39,6 +45,21 @@ func (l *FloatLayer) Scratch() int {
 func (l *FloatLayer) Convolve(dst []float32, signs, x []uint64, shortcut []float32, scratch []uint64) {
 	g, wide := l.f.g, len(l.scale)
 	pixels := g.OutH() * g.OutW()
+	checkLen("Convolve", "x", len(x), g.InWords())
+	checkLen("Convolve", "scratch", min(len(scratch), l.Scratch()), l.Scratch())
+	if dst != nil {
+		checkLen("Convolve", "dst", len(dst), pixels*wide)
+	}
+	if shortcut != nil {
+		checkLen("Convolve", "shortcut", len(shortcut), pixels*wide)
+	}
+	if signs != nil {
+		checkLen("Convolve", "signs", len(signs), pixels*Words(wide))
+	}
+	if l.lookup != nil {
+		l.lookup.convolve(dst, signs, x, shortcut, scratch)
+		return
+	}
 	counts, rest := takeCounts(l.f, scratch)
 	l.f.Convolve(counts, x, rest)
 	y := dst

@@ -223,3 +223,50 @@ func FuzzLayers(f *testing.F) {
 		}
 	})
 }
+
+// TestLayersAllocateNothing: a call works in the caller's memory.
+func TestLayersAllocateNothing(t *testing.T) { eachTier(t, testLayersAllocateNothing) }
+
+func testLayersAllocateNothing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(12, 13))
+	g := Geometry{H: 8, W: 8, C: 16, K: 16, Kernel: 3, Stride: 1, Pad: 1, Groups: 1}
+	for _, interleave := range []bool{false, true} {
+		c := newLayerCase(rng, g, 2, interleave)
+		counts, bits, floats := make([]int32, g.OutLen(), g.OutLen()+16), make([]uint64, 64), make([]float32, 64*32)
+		f := c.filters()
+		bitLayer, floatLayer := NewBitLayer(f, c.limits, c.flip, interleave), NewFloatLayer(f, c.scale, c.bias, interleave, true)
+		scratch := make([]uint64, max(f.Scratch(), bitLayer.Scratch(), floatLayer.Scratch()))
+		if n := testing.AllocsPerRun(10, func() {
+			f.Convolve(counts, c.x, scratch)
+			bitLayer.Convolve(bits, c.x, scratch)
+			floatLayer.Convolve(floats, bits, c.x, c.shortcut, scratch)
+			floatLayer.Convolve(nil, bits, c.x, nil, scratch)
+		}); n != 0 {
+			t.Errorf("interleave %v: %v allocations, want none", interleave, n)
+		}
+	}
+}
+
+// BenchmarkLayers has bits to bits, and bits to floats and bits with a shortcut.
+func BenchmarkLayers(b *testing.B) {
+	for _, g := range binShapes {
+		factor := max(1, g.C/g.K) // what RepTran's tile makes of it
+		rng := rand.New(rand.NewPCG(9, 10))
+		c := newLayerCase(rng, g, factor, false)
+		pixels, wide := g.OutH()*g.OutW(), g.K*factor
+		bits, floats := make([]uint64, pixels*Words(wide)), make([]float32, pixels*wide)
+		run := func(name string, bytes int, call func()) {
+			b.Run(fmt.Sprintf("%s/%s-x%d", name, g.name(), factor), func(b *testing.B) {
+				b.SetBytes(int64(bytes))
+				for b.Loop() {
+					call()
+				}
+				b.ReportMetric(float64(pixels*g.FilterLen())*float64(b.N)/1e9/b.Elapsed().Seconds(), "GMAC/s")
+			})
+		}
+		bitLayer, floatLayer := NewBitLayer(c.filters(), c.limits, c.flip, false), NewFloatLayer(c.filters(), c.scale, c.bias, false, true)
+		scratch := make([]uint64, max(bitLayer.Scratch(), floatLayer.Scratch()))
+		run("bits", 8*(len(c.x)+len(bits)), func() { bitLayer.Convolve(bits, c.x, scratch) })
+		run("floats", 8*(len(c.x)+len(bits))+8*len(floats), func() { floatLayer.Convolve(floats, bits, c.x, c.shortcut, scratch) })
+	}
+}

@@ -9,9 +9,12 @@ import (
 
 // lookupKernels are the routines for 1-bit convolution by table lookup. They count in int16.
 type lookupKernels struct {
-	tiles [2][2]lookupTile // by vectors (2, 1) and by pixels (4, 2)
-	pair  [3]pairNibbles   // for pixels of 16, 32 and 64 channels
-	widen func(dst *int32, src *int16, pixels, vectors, dstPixel, srcPixel int)
+	tiles      [2][2]lookupTile // by vectors (2, 1) and by pixels (4, 2)
+	pair       [3]pairNibbles   // for pixels of 16, 32 and 64 channels
+	widen      func(dst *int32, src *int16, pixels, vectors, dstPixel, srcPixel int)
+	spread     func(dst, src *int16, order *uint8, pixels, dstPixel, srcPixel int)
+	thresholds [2]thresholdRow   // of 64 and of 32 counts
+	floats     [2][2][2]floatRow // of 16 and of 8 counts; without and with a shortcut; without and with signs
 }
 
 // lookupTile computes, for each p < pixels·blocks and k < 32·vectors = lanes,
@@ -21,6 +24,21 @@ type lookupKernels struct {
 //
 // An element of x holds the nibbles of two pixels, in bits 4 to 7 and 8 to 11. Columns and runs are byte offsets.
 type lookupTile func(dst, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks, flushes, perFlush, groups, xPair, dstPixel int)
+
+// thresholdRow compares the counts of some pixels, bit i of m being counts[p*lanes+i] < limits[i], and writes
+//
+//	d = dst[p*dstPixel+r*dstRow]
+//	d = d&old | ((m>>(right+r*perRow)&keep)<<left ^ flip)
+//
+// for p < pixels and r < rows.
+type thresholdRow func(dst *uint64, counts, limits *int16, pixels, dstPixel, rows, dstRow, perRow int, right, left, keep, old, flip uint64)
+
+// floatRow is, for some counts i of each p < pixels, with a shortcut or without,
+//
+//	dst[p*dstPixel+i] = min(clip, max(-clip, float32(scale[i]*float32(counts[p*srcPixel+i])) + bias[i] + shortcut[p*dstPixel+i]))
+//
+// and writes the signs as bits from byte p*bitsPixel of bits on.
+type floatRow func(dst, shortcut *float32, bits *uint8, counts *int16, scale, bias *float32, clip float32, pixels, dstPixel, bitsPixel, srcPixel int)
 
 // pairNibbles writes the nibbles of the low bits of the words of x, with those of y, as lookupTile takes them: 16 elements
 // of dst in each step.
@@ -54,13 +72,14 @@ type lookupFilters struct {
 // lookupBlock is a block of output rows.
 type lookupBlock struct {
 	y      int // the first
+	done   int // how many of them the block before has too
 	starts int // index of its starts
 }
 
 // newLookup prepares filters of g for the active tier's tables, nil where it has none for g.
 func newLookup(g Geometry) *lookupFilters {
 	k := active.lookup
-	if k == nil || g.Groups != 1 || g.Kernel*g.Kernel*g.C > math.MaxInt16 {
+	if k == nil || g.Groups != 1 || g.Kernel*g.Kernel*g.C >= math.MaxInt16 {
 		return nil
 	}
 	f := &lookupFilters{g: g, k: k, nibbles: 16 * Words(g.C)}
@@ -128,8 +147,8 @@ func (f *lookupFilters) chooseBlocks() {
 	f.columns = append(f.columns, 0) // of a pixel beside an only one
 	rows, _ := classes(f.g.OutH(), f.g.H, f.g)
 	var seen [][]int // the classes of the rows of a block, by its starts
-	for y := 0; y < f.g.OutH(); y += f.rows {
-		y = min(y, f.g.OutH()-f.rows)
+	for next := 0; next < f.g.OutH(); {
+		y := min(next, f.g.OutH()-f.rows)
 		class := rows[y : y+f.rows]
 		i := slices.IndexFunc(seen, func(c []int) bool { return slices.Equal(c, class) })
 		if i < 0 {
@@ -137,7 +156,8 @@ func (f *lookupFilters) chooseBlocks() {
 			seen = append(seen, class)
 			f.starts = append(f.starts, make([]int16, len(columnOf)*f.lanes))
 		}
-		f.blocks = append(f.blocks, lookupBlock{y, i})
+		f.blocks = append(f.blocks, lookupBlock{y, next - y, i})
+		next = y + f.rows
 	}
 }
 
@@ -202,88 +222,12 @@ func (f *lookupFilters) arrangeStarts(words []uint64) {
 	}
 }
 
-// The scratch holds a padded map of paired nibbles, with room behind it for runs that are longer than a window, and one
-// block of rows of counts of a panel.
-
-func (f *lookupFilters) mapWidth() int { return f.g.W + 2*f.g.Pad }
-
-func (f *lookupFilters) mapLen() int { // in uint64
-	n := (f.g.H+2*f.g.Pad)*f.mapWidth()*f.nibbles + 3*f.groups*len(f.runs)/f.windowRows() + f.nibbles
-	return (n + 3) / 4
-}
-
-func (f *lookupFilters) scratch() int { return f.mapLen() + (f.g.OutW()+1)*lookupPanel/4 }
-
-// prepare writes the padded map of x, [H,W,Words(C)].
-func (f *lookupFilters) prepare(pairs []uint64, x []uint64) {
-	g, wd, n := f.g, Words(f.g.C), f.nibbles/4
-	row := f.mapWidth() * n
-	border := g.Pad * row
-	clear(pairs[:border])
-	clear(pairs[border+g.H*row:])
-	for y := range g.H {
-		f.pairRow(pairs[border+y*row+g.Pad*n:], x[y*g.W*wd:])
-	}
-	// The edges: a pixel beside the image has no bits.
-	const second = 0x0f00_0f00_0f00_0f00
-	for y := range g.H {
-		out := pairs[border+y*row:][:row]
-		for z := range g.Pad {
-			left, right := out[z*n:][:n], out[(g.Pad+g.W+z)*n:][:n]
-			clear(right)
-			if z+g.Stride < g.Pad || z+g.Stride >= g.Pad+g.W {
-				clear(left)
-				continue
-			}
-			for i, v := range out[(z+g.Stride)*n:][:n] {
-				left[i] = v << 4 & second
-			}
-		}
-		for z := max(0, g.W-g.Stride); z < g.W; z++ {
-			for i := range n {
-				out[(g.Pad+z)*n+i] &= second >> 4
-			}
-		}
-	}
-}
-
-// pairRow writes the paired nibbles of the first W pixels of x, which runs to the end of the map; those of the last Stride
-// pixels pair with pixels beyond the row. It may write behind the row too.
-func (f *lookupFilters) pairRow(out, x []uint64) {
-	g, wd, n := f.g, Words(f.g.C), f.nibbles/4
-	ahead := g.Stride * wd
-	kernel, perStep := f.k.pair[min(n/2, 2)], max(1, 4/n)
-	// A step reads perStep words at its place and ahead.
-	steps := (g.W*wd + perStep - 1) / perStep
-	steps = min(steps, (len(x)-ahead)/perStep)
-	done := 0
-	if steps > 0 {
-		kernel((*uint16)(unsafe.Pointer(&out[0])), &x[0], &x[ahead], steps)
-		done = steps * perStep
-	}
-	perWord := min(n, 4)
-	for i := done; i < g.W*wd; i++ {
-		var next uint64
-		if i+ahead < len(x) {
-			next = x[i+ahead]
-		}
-		for j := range perWord {
-			var v uint64
-			for e := range 4 {
-				nibble := 4 * (4*j + e)
-				v |= (x[i]>>nibble&15<<4 | next>>nibble&15<<8) << (16 * e)
-			}
-			out[i*perWord+j] = v
-		}
-	}
-}
-
-// run computes the counts of a panel in a block of rows: out is [OutW+1, panel].
-func (f *lookupFilters) run(out []int16, pairs []uint64, b lookupBlock, first int) {
+// run computes the counts of a panel in a block of rows over the map in scratch: out is [OutW+1, panel].
+func (f *lookupFilters) run(out []int16, scratch []uint64, b lookupBlock, first int) {
 	g, ow, panel := f.g, f.g.OutW(), f.panel(first)
 	start := f.starts[b.starts][first:]
 	weights := &f.weights[first*len(f.runs)*3*f.groups]
-	x := pairs[b.y*g.Stride*f.mapWidth()*f.nibbles/4:]
+	x := scratch[b.y*g.Stride*f.mapWidth()*f.nibbles/4:]
 	tiles := &f.k.tiles[0]
 	if panel == lookupLanes {
 		tiles = &f.k.tiles[1]
@@ -301,22 +245,23 @@ func (f *lookupFilters) run(out []int16, pairs []uint64, b lookupBlock, first in
 	}
 }
 
+// counts returns the room for the counts of a panel in scratch, behind the map.
+func (f *lookupFilters) counts(scratch []uint64) []int16 {
+	room := scratch[f.mapLen():f.scratch()]
+	return unsafe.Slice((*int16)(unsafe.Pointer(&room[0])), 4*len(room))
+}
+
 // convolve is SignFilters.Convolve.
 func (f *lookupFilters) convolve(dst []int32, x, scratch []uint64) {
-	g, ow := f.g, f.g.OutW()
-	pairs := scratch[:f.mapLen()]
-	f.prepare(pairs, x)
-	rest := scratch[len(pairs):]
-	counts := unsafe.Slice((*int16)(unsafe.Pointer(&rest[0])), 4*len(rest))
+	k, ow := f.g.K, f.g.OutW()
+	f.prepare(scratch, x)
+	counts := f.counts(scratch)
 	for first := 0; first < f.lanes; first += lookupPanel {
-		panel := f.panel(first)
+		n := min(k-first, lookupPanel)
 		for _, b := range f.blocks {
-			f.run(counts, pairs, b, first)
-			for l := first; l < min(first+panel, f.rows*g.K); {
-				row, k := l/g.K, l%g.K
-				n := min(g.K-k, first+panel-l)
-				f.widen(dst[(b.y+row)*ow*g.K+k:], counts[l-first:], n, panel)
-				l += n
+			f.run(counts, scratch, b, first)
+			for j := b.done; j < f.rows; j++ {
+				f.widen(dst[(b.y+j)*ow*k+first:], counts[j*k:], n, f.panel(first))
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 func detect() []*tier {
 	list := []*tier{{name: Generic}}
 	x := &cpu.X86
-	if x.HasAVX2 && x.HasFMA {
+	if x.HasAVX2 && x.HasFMA && x.HasBMI2 {
 		list = append(list, avx2Tier())
 	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VPOPCNTDQ {
@@ -43,7 +43,12 @@ func avx2Tier() *tier {
 		lookup: &lookupKernels{
 			tiles: [2][2]lookupTile{{avx2.LookupTile4x64, avx2.LookupTile2x64}, {avx2.LookupTile4x32, avx2.LookupTile2x32}},
 			pair:  [3]pairNibbles{avx2.PairNibbles16, avx2.PairNibbles32, avx2.PairNibbles64},
-			widen: avx2.WidenCounts,
+			widen: avx2.WidenCounts, spread: avx2.SpreadCounts,
+			thresholds: [2]thresholdRow{avx2.ThresholdCounts64, avx2.ThresholdCounts32},
+			floats: [2][2][2]floatRow{
+				{{avx2.FloatCounts16, avx2.FloatCounts16Signs}, {avx2.FloatCounts16Add, avx2.FloatCounts16AddSigns}},
+				{{avx2.FloatCounts8, avx2.FloatCounts8Signs}, {avx2.FloatCounts8Add, avx2.FloatCounts8AddSigns}},
+			},
 		},
 	}
 }

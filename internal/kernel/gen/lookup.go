@@ -31,7 +31,7 @@ func (t *tier) lookup() {
 		}
 	}
 	t.pairNibbles()
-	t.widenCounts()
+	t.lookupRows()
 }
 
 // lookupTables returns the table of each pair of nibbles: that of a and b is at 16·(a + 16·b).
@@ -286,26 +286,4 @@ func (t *tier) pairNibbles() {
 		VZEROUPPER()
 		RET()
 	}
-}
-
-func (t *tier) widenCounts() {
-	t.function("WidenCounts", "func(dst *int32, src *int16, pixels, vectors, dstPixel, srcPixel int)",
-		"is dst[p*dstPixel+k] = src[p*srcPixel+k] for p < pixels and k < 8*vectors.")
-	dst, src, n := param("dst"), param("src"), param("pixels")
-	dstPixel, srcPixel := bytes("dstPixel"), param("srcPixel")
-	ADDQ(srcPixel, srcPixel)
-	loop("pixel", n, func() {
-		d, s, k := clone(dst), clone(src), param("vectors")
-		loop("vector", k, func() {
-			v := YMM()
-			VPMOVSXWD(Mem{Base: s}, v)
-			VMOVDQU(v, Mem{Base: d})
-			ADDQ(Imm(16), s)
-			ADDQ(Imm(32), d)
-		})
-		ADDQ(dstPixel, dst)
-		ADDQ(srcPixel, src)
-	})
-	VZEROUPPER()
-	RET()
 }

@@ -1,7 +1,7 @@
 // Command gen writes the assembly of the kernel backends. It is a module of its own, so that the assembler library
 // stays out of the product's dependencies:
 //
-//	go run . -tier avx512 -out ../avx512/kernels_amd64.s -stubs ../avx512/stubs_amd64.go
+//	go run . -tier avx512 -part bits -out ../avx512/bits_amd64.s -stubs ../avx512/bits_amd64.go
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 
 func main() {
 	name := flag.String("tier", "", "avx2 or avx512")
+	part := flag.String("part", "", "floats, or bits: what packed signs go into or come out of")
 	// avo defines -out, -stubs and -pkg itself.
 	flag.Parse()
 	tier, ok := tiers[*name]
@@ -22,15 +23,22 @@ func main() {
 		os.Exit(2)
 	}
 	ConstraintExpr("amd64,!purego")
-	tier.conv()
-	tier.grad()
-	tier.signTables()
-	tier.elementwise()
-	tier.wide()
-	tier.block()
-	tier.bits()
-	tier.binconv()
-	tier.lookup()
-	tier.device()
+	switch *part {
+	case "floats":
+		tier.conv()
+		tier.grad()
+		tier.signTables()
+		tier.elementwise()
+		tier.wide()
+		tier.block()
+		tier.device()
+	case "bits":
+		tier.bits()
+		tier.binconv()
+		tier.lookup()
+	default:
+		fmt.Fprintf(os.Stderr, "gen: unknown part %q\n", *part)
+		os.Exit(2)
+	}
 	Generate()
 }

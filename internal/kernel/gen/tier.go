@@ -54,6 +54,20 @@ func bytes(name string) reg.GPVirtual {
 	return r
 }
 
+// shorts loads an integer parameter, a number of 16-bit elements, as a number of bytes.
+func shorts(name string) reg.GPVirtual {
+	r := param(name)
+	ADDQ(r, r)
+	return r
+}
+
+// bytes8 loads an integer parameter, a number of 64-bit elements, as a number of bytes.
+func bytes8(name string) reg.GPVirtual {
+	r := param(name)
+	SHLQ(Imm(3), r)
+	return r
+}
+
 func clone(r reg.Register) reg.GPVirtual {
 	c := GP64()
 	MOVQ(r, c)
