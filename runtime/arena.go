@@ -37,16 +37,17 @@ type arena struct {
 	floats        []float32
 	counts        []int32
 	words         []uint64
-	signs         []uint64    // scratch of 1-bit convolutions
-	patches       [][]float32 // scratch of float convolutions, by planner.patchesOf
+	scratch       []uint64 // of one step at a time
 }
 
-// float returns the elements of b, which holds floats.
+// float returns the elements of b, which holds floats; nil for nil.
 func (a *arena) float(b *buffer) []float32 {
-	switch b.slab {
-	case imageSlab:
+	switch {
+	case b == nil:
+		return nil
+	case b.slab == imageSlab:
 		return a.image
-	case logitsSlab:
+	case b.slab == logitsSlab:
 		return a.logits
 	}
 	return a.floats[b.at : b.at+b.n]
@@ -55,8 +56,13 @@ func (a *arena) float(b *buffer) []float32 {
 // count returns the elements of b, which holds counts.
 func (a *arena) count(b *buffer) []int32 { return a.counts[b.at : b.at+b.n] }
 
-// word returns the elements of b, which holds packed signs.
-func (a *arena) word(b *buffer) []uint64 { return a.words[b.at : b.at+b.n] }
+// word returns the elements of b, which holds packed signs; nil for nil.
+func (a *arena) word(b *buffer) []uint64 {
+	if b == nil {
+		return nil
+	}
+	return a.words[b.at : b.at+b.n]
+}
 
 // memory lays the buffers of one slab out. Buffers are placed and released in the order of execution.
 type memory struct {

@@ -8,7 +8,7 @@ import (
 	"github.com/bnntool/bnntool/runtime/artifact"
 )
 
-// compile appends the steps that compute value v with op. This switch is where a kernel is chosen.
+// compile appends the steps that compute value v with op alone. This switch is where a kernel is chosen.
 func (p *planner) compile(op *artifact.Op, v int) error {
 	val := &p.values[v]
 	x := &p.values[val.From[0]]
@@ -52,8 +52,11 @@ func (p *planner) compile(op *artifact.Op, v int) error {
 	default:
 		return fmt.Errorf("no kernel for it in this version")
 	}
-	s.WeightBytes = opBytes(p.model, op)
-	p.add(op, v, s)
+	s.ops = []int{v - 1}
+	s.shape(val, val.Kind)
+	s.shows = []shown{{value: v, buf: s.writes[0]}}
+	s.Why = why(nil, p.alone[v-1])
+	p.add(op, s)
 	return nil
 }
 
@@ -61,7 +64,7 @@ func (p *planner) compile(op *artifact.Op, v int) error {
 func (p *planner) unary(v int, x *value, name string, inplace bool, f func(dst, src []float32)) step {
 	in, out := x.buf, p.output(v)
 	return step{
-		LayerInfo: LayerInfo{Kernel: name + " float"}, reads: []*buffer{in}, writes: out, inplace: inplace,
+		LayerInfo: LayerInfo{Kernel: name + " float"}, reads: []*buffer{in}, writes: []*buffer{out}, inplace: inplace,
 		run: func(a *arena) { f(a.float(out), a.float(in)) },
 	}
 }
@@ -70,7 +73,7 @@ func (p *planner) sum(v int) step {
 	from := p.values[v].From
 	b, c, out := p.values[from[0]].buf, p.values[from[1]].buf, p.output(v)
 	return step{
-		LayerInfo: LayerInfo{Kernel: "add float"}, reads: []*buffer{b, c}, writes: out, inplace: true,
+		LayerInfo: LayerInfo{Kernel: "add float"}, reads: []*buffer{b, c}, writes: []*buffer{out}, inplace: true,
 		run: func(a *arena) { kernel.Add(a.float(out), a.float(b), a.float(c)) },
 	}
 }
@@ -83,7 +86,7 @@ func (p *planner) concat(v int) step {
 		in, channels = append(in, p.values[from].buf), append(channels, p.values[from].C)
 	}
 	return step{
-		LayerInfo: LayerInfo{Kernel: "copy"}, reads: in, writes: out,
+		LayerInfo: LayerInfo{Kernel: "copy"}, reads: in, writes: []*buffer{out},
 		run: func(a *arena) {
 			first := 0
 			for i, b := range in {
@@ -97,7 +100,7 @@ func (p *planner) concat(v int) step {
 func (p *planner) pool(op *artifact.Op, v int, x *value) step {
 	g := kernel.Pool{H: x.H, W: x.W, C: x.C, Kernel: op.Kernel, Stride: op.Stride}
 	in, out := x.buf, p.output(v)
-	s := step{reads: []*buffer{in}, writes: out}
+	s := step{reads: []*buffer{in}, writes: []*buffer{out}}
 	switch {
 	case op.Kind == artifact.AvgPool:
 		s.Kernel, s.run = "avgpool float", func(a *arena) { kernel.AvgPool(a.float(out), a.float(in), g) }
@@ -113,8 +116,7 @@ func (p *planner) affine(op *artifact.Op, v int, x *value) step {
 	n, factor := p.values[v].C, op.FactorCount()
 	scale, bias := p.scaleBias(op, n)
 	in, out := x.buf, p.output(v)
-	s := step{reads: []*buffer{in}, writes: out, inplace: factor == 1}
-	s.MACs = int64(p.values[v].Len())
+	s := step{reads: []*buffer{in}, writes: []*buffer{out}, inplace: factor == 1}
 	if x.Kind == artifact.CountsValue {
 		s.Kernel = "affine counts"
 		s.run = func(a *arena) { kernel.AffineCounts(a.float(out), a.count(in), scale, bias, factor, op.Interleave) }
@@ -150,11 +152,16 @@ func (p *planner) linear(op *artifact.Op, v int, x *value) step {
 	weights := p.model.Tensors[op.Weights].Float32
 	_, bias := p.scaleBias(op, op.Out)
 	in, out := x.buf, p.output(v)
-	s := step{
-		LayerInfo: LayerInfo{Kernel: "linear float"}, reads: []*buffer{in}, writes: out,
-		run: func(a *arena) { kernel.Linear(a.float(out), a.float(in), weights, bias) },
+	s := step{reads: []*buffer{in}, writes: []*buffer{out}}
+	if p.compose {
+		s.Kernel = "linear float"
+		s.run = func(a *arena) { kernel.Linear(a.float(out), a.float(in), weights, bias) }
+		return s
 	}
-	s.MACs = int64(len(weights))
+	layer := kernel.NewDenseLayer(weights, bias)
+	p.scratch = max(p.scratch, layer.Scratch())
+	s.Kernel = "linear " + layer.Kernel()
+	s.run = func(a *arena) { layer.Apply(a.float(out), a.float(in), a.scratch) }
 	return s
 }
 
@@ -164,23 +171,34 @@ func geometry(op *artifact.Op, x *value) kernel.Geometry {
 		Kernel: op.Kernel, Stride: op.Stride, Pad: op.Pad, Groups: op.GroupCount()}
 }
 
-// macs returns the multiplications of a convolution, those with padding included.
-func macs(g kernel.Geometry) int64 { return int64(g.OutH()) * int64(g.OutW()) * int64(g.FilterLen()) }
+// macs returns the multiplications of operation i, those with padding included.
+func (p *planner) macs(i int) int64 {
+	op, y := &p.model.Ops[i], &p.values[i+1]
+	switch op.Kind {
+	case artifact.Conv, artifact.BinConv:
+		g := geometry(op, &p.values[y.From[0]])
+		return int64(g.OutH()) * int64(g.OutW()) * int64(g.FilterLen())
+	case artifact.Affine:
+		return int64(y.Len())
+	case artifact.Linear:
+		return int64(len(p.model.Tensors[op.Weights].Float32))
+	}
+	return 0
+}
 
 func (p *planner) conv(op *artifact.Op, v int, x *value) step {
 	g := geometry(op, x)
 	weights := make([]float32, g.FilterLen())
 	kernel.FiltersToHWI(weights, p.model.Tensors[op.Weights].Float32, g)
 	in, out := x.buf, p.output(v)
-	s := step{LayerInfo: LayerInfo{Kernel: "conv float"}, reads: []*buffer{in}, writes: out}
-	s.MACs = macs(g)
-	scratch := scratchOf(p.patchesOf, &p.patches, g, kernel.ConvScratch(g))
-	s.run = func(a *arena) { kernel.Conv(a.float(out), a.float(in), weights, a.patches[scratch], g) }
+	s := step{reads: []*buffer{in}, writes: []*buffer{out}}
+	s.Kernel = fmt.Sprintf("conv%dx%d generic float->float", g.Kernel, g.Kernel)
+	s.run = func(a *arena) { kernel.Conv(a.float(out), a.float(in), weights, nil, g) }
 	if op.Scale != "" {
 		scale, bias := p.scaleBias(&artifact.Op{Scale: op.Scale}, g.K)
 		s.run = func(a *arena) {
 			y := a.float(out)
-			kernel.Conv(y, a.float(in), weights, a.patches[scratch], g)
+			kernel.Conv(y, a.float(in), weights, nil, g)
 			kernel.Affine(y, y, scale, bias, 1, false)
 		}
 	}
@@ -193,10 +211,10 @@ func (p *planner) binConv(op *artifact.Op, v int, x *value) step {
 	filters.Load(p.model.Tensors[op.Weights].Words)
 	in, out := p.signs(op, x, g.Groups), p.output(v)
 	out.spare = filters.Spare()
-	s := step{LayerInfo: LayerInfo{Kernel: "binconv " + filters.Kernel()}, reads: []*buffer{in}, writes: out}
-	s.MACs = macs(g)
-	p.plan.signs = max(p.plan.signs, filters.Scratch())
-	s.run = func(a *arena) { filters.Convolve(a.count(out), a.word(in), a.signs) }
+	s := step{reads: []*buffer{in}, writes: []*buffer{out}}
+	s.Kernel = fmt.Sprintf("binconv%dx%d %s bits->counts", g.Kernel, g.Kernel, filters.Kernel())
+	p.scratch = max(p.scratch, filters.Scratch())
+	s.run = func(a *arena) { filters.Convolve(a.count(out), a.word(in), a.scratch) }
 	return s
 }
 
@@ -210,13 +228,14 @@ func (p *planner) signs(op *artifact.Op, x *value, groups int) *buffer {
 	}
 	rows, c := x.H*x.W*groups, x.C/groups
 	in, out := x.buf, p.packed(x, groups)
-	s := step{LayerInfo: LayerInfo{H: x.H, W: x.W, C: x.C, Values: artifact.BitsValue}, reads: []*buffer{in}, writes: out}
+	s := step{reads: []*buffer{in}, writes: []*buffer{out}}
+	s.shape(x, artifact.BitsValue)
 	if x.Kind == artifact.CountsValue {
 		s.Kernel, s.run = "sign counts", func(a *arena) { packCounts(a.word(out), a.count(in), rows, c) }
 	} else {
 		s.Kernel, s.run = "sign float", func(a *arena) { kernel.PackSigns(a.word(out), a.float(in), rows, c) }
 	}
-	p.add(op, -1, s)
+	p.add(op, s)
 	return out
 }
 
@@ -232,7 +251,6 @@ func (p *planner) thresholds(op *artifact.Op, v int, x *value) {
 	val := &p.values[v]
 	from := sources(x.C, op)
 	limits, flips := p.model.Tensors[op.Threshold].Int32, p.model.Tensors[op.Flip].Words
-	bytes := opBytes(p.model, op)
 	for i := range p.model.Ops {
 		user := &p.model.Ops[i]
 		groups := user.GroupCount()
@@ -240,14 +258,13 @@ func (p *planner) thresholds(op *artifact.Op, v int, x *value) {
 			continue
 		}
 		in, out, flip := x.buf, p.packed(val, groups), regroup(flips, val.C, groups)
-		s := step{LayerInfo: LayerInfo{Kernel: "threshold counts", WeightBytes: bytes}, reads: []*buffer{in}, writes: out, groups: groups}
+		s := step{LayerInfo: LayerInfo{Kernel: "threshold counts"}, reads: []*buffer{in}, writes: []*buffer{out}}
 		s.run = func(a *arena) { thresholdCounts(a.word(out), a.count(in), limits, flip, from, x.C, groups) }
-		value := v
-		if bytes = 0; len(val.signs) > 1 {
-			value = -1 // the same value in another form
-			s.H, s.W, s.C, s.Values = val.H, val.W, val.C, val.Kind
+		s.shape(val, artifact.BitsValue)
+		if len(val.signs) == 1 { // not the same value in another form
+			s.ops, s.shows = []int{v - 1}, []shown{{v, out, groups}}
 		}
-		p.add(op, value, s)
+		p.add(op, s)
 	}
 }
 

@@ -3,9 +3,9 @@
 //	engine, err := runtime.Open("model.bnn", runtime.Options{})
 //	predictions, err := engine.Classify(ctx, picture, 5)
 //
-// An Engine is a plan made once at Open: which kernel computes each operation, where in the arena each value lies,
-// the weights as the kernels want them. Infer then only walks the plan. It allocates nothing after the first
-// inferences, and any number of goroutines may call it at once.
+// An Engine is a plan made once at Open: which kernel computes each operation, and which operations one kernel computes in
+// one pass; where in the arena each value lies; the weights as the kernels want them. Infer then only walks the plan. It
+// allocates nothing after the first inferences, and any number of goroutines may call it at once.
 //
 // Caveats:
 //

@@ -29,6 +29,7 @@ func (o *Options) validate() error {
 // Engine computes the logits of images. All methods are safe for concurrent use.
 type Engine struct {
 	info    Info
+	model   *artifact.Model
 	plan    plan
 	threads int
 	image   int // elements of one image
@@ -74,12 +75,13 @@ func newEngine(m *artifact.Model, o Options) (*Engine, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	p, err := newPlan(m)
+	p, err := newPlan(m, false)
 	if err != nil {
 		return nil, err
 	}
 	return &Engine{
 		info:    newInfo(m, p),
+		model:   m,
 		plan:    *p,
 		threads: o.Threads,
 		image:   m.Input[0] * m.Input[1] * m.Input[2],

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bnntool/bnntool/runtime"
@@ -80,6 +81,43 @@ func TestRandomModels(t *testing.T) {
 		artifact.GlobalAvgPool, artifact.Flatten, artifact.Linear} {
 		if kinds[k] == 0 {
 			t.Errorf("no random model has a %s", k)
+		}
+	}
+}
+
+// TestFused checks that the random models have what is computed in one step in every form, and every reason why something
+// is not; that the steps compute what their operations do is what TestRandomModels shows, by Trace and by the logits.
+func TestFused(t *testing.T) {
+	seen := map[string]bool{}
+	for seed := range uint64(400) {
+		for _, l := range mustNew(t, randomModel(seed, 3+int(seed%20)), runtime.Options{}).Info().Layers {
+			form := string(l.Kind)
+			for _, name := range l.Fused {
+				form += " " + strings.TrimRight(name, "0123456789")
+			}
+			_, result, _ := strings.Cut(l.Kernel, "->")
+			seen[form+" "+result] = true
+			if len(l.Fused) > 0 != strings.HasPrefix(l.Why, "fused with ") {
+				t.Errorf("model %d: %q computes %q as well, because %q", seed, l.Name, l.Fused, l.Why)
+			}
+			for _, reason := range []string{"operations take its counts", "takes its counts", "takes its bits in groups", "no threshold alone", "in groups have no kernel"} {
+				if strings.Contains(l.Why, reason) {
+					seen[reason] = true
+				}
+			}
+		}
+	}
+	for _, want := range []string{
+		"binconv affine float", "binconv affine bits", "binconv affine float+bits", "binconv affine hardtanh float",
+		"binconv affine add float", "binconv affine add bits", "binconv affine add hardtanh float",
+		"binconv affine add hardtanh float+bits", "binconv affine add hardtanh bits",
+		"binconv threshold bits", "binconv maxpool threshold bits", "binconv counts",
+		"conv affine float", "conv affine hardtanh tile bits", "conv hardtanh tile float+bits", "conv affine tile float+bits", "conv float",
+		"avgpool padchannels ",
+		"operations take its counts", "takes its counts", "takes its bits in groups", "no threshold alone", "in groups have no kernel",
+	} {
+		if !seen[want] {
+			t.Errorf("no random model has %q", want)
 		}
 	}
 }

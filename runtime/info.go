@@ -12,6 +12,7 @@ type Info struct {
 	Classes    []string // names of the logits, in order
 	Preprocess preprocess.Config
 	Source     map[string]string // where the network came from, for people
+	Ops        []OpInfo          // in the order of the artifact
 	Layers     []LayerInfo       // in the order of execution
 
 	FileBytes   int64 // of the artifact; 0 for an engine that was not opened from a file
@@ -20,11 +21,25 @@ type Info struct {
 	MACs        int64 // multiplications of one image, 1-bit and float
 }
 
-// LayerInfo describes one step of the plan: an operation, or the packing of a value's signs ahead of one.
+// OpInfo describes one operation of the artifact.
+type OpInfo struct {
+	Name        string
+	Kind        artifact.Kind
+	H, W, C     int // of its value
+	Values      artifact.ValueKind
+	WeightBytes int64
+	MACs        int64 // of one image
+	Layer       int   // index of the layer that computes it; -1 if the logits do not depend on it
+}
+
+// LayerInfo describes one step of the plan: an operation with those that are fused with it, or the packing of a value's
+// signs ahead of one.
 type LayerInfo struct {
-	Name        string        // of the operation
-	Kind        artifact.Kind // of the operation
-	Kernel      string        // what computes it
+	Name        string        // of the operation, the first of those that are fused
+	Kind        artifact.Kind // of that operation
+	Kernel      string        // what computes it, and what it makes: "binconv3x3 lookup bits->float+bits"
+	Fused       []string      // names of the operations that are computed with it, in order
+	Why         string        // what is fused with a convolution, or why nothing is
 	H, W, C     int           // of the result
 	Values      artifact.ValueKind
 	WeightBytes int64
@@ -35,7 +50,7 @@ func newInfo(m *artifact.Model, p *plan) Info {
 	info := Info{
 		Name: m.Name, H: m.Input[0], W: m.Input[1], C: m.Input[2],
 		Classes: m.Classes, Preprocess: m.Preprocess, Source: m.Source,
-		ArenaBytes: p.bytes(),
+		Ops: p.ops, ArenaBytes: p.bytes(),
 	}
 	for i := range p.steps {
 		s := &p.steps[i]

@@ -132,7 +132,7 @@ func (g *generator) step() {
 
 func (g *generator) float(x genValue) {
 	same := func(op artifact.Op, in ...genValue) { g.add(op, artifact.FloatValue, x.h, x.w, x.c, in...) }
-	switch g.rng.IntN(14) {
+	switch g.rng.IntN(18) {
 	case 0:
 		g.conv(x)
 	case 1:
@@ -160,9 +160,74 @@ func (g *generator) float(x genValue) {
 		if g.rng.IntN(4) == 0 {
 			g.add(artifact.Op{Kind: artifact.GlobalAvgPool}, artifact.FloatValue, 1, 1, x.c, x)
 		}
+	case 11, 12, 13:
+		g.chain(x)
 	default:
 		g.binConv(x)
 	}
+}
+
+// chain adds operations in an order that networks have, each or not: what may be computed in one step. Now and then
+// something else takes a value in between, so that it may not.
+func (g *generator) chain(x genValue) {
+	same := func(kind artifact.Kind, in ...genValue) genValue {
+		return g.add(artifact.Op{Kind: kind}, artifact.FloatValue, in[0].h, in[0].w, in[0].c, in...)
+	}
+	tap := func(x genValue) {
+		if g.rng.IntN(8) == 0 {
+			g.binConv(x)
+		}
+	}
+	tile := func(x genValue) genValue {
+		factor := 2 + g.rng.IntN(2)
+		return g.add(artifact.Op{Kind: artifact.Tile, Factor: factor, Interleave: g.rng.IntN(3) == 0}, artifact.FloatValue, x.h, x.w, x.c*factor, x)
+	}
+	var y genValue
+	switch g.rng.IntN(6) {
+	case 0:
+		if y = g.conv(x); g.chance() {
+			y = g.affine(y)
+		}
+		if tap(y); g.chance() {
+			y = same(artifact.Hardtanh, y)
+		}
+		if tap(y); g.chance() && y.c < 100 {
+			y = tile(y)
+		}
+	case 1:
+		if y = g.binConv(x); g.chance() {
+			y = g.pool(artifact.MaxPool, y)
+		}
+		y = g.threshold(y)
+	case 2:
+		if x.h < 2 || x.w < 2 {
+			return
+		}
+		y = g.pool(artifact.AvgPool, x)
+		y = g.add(artifact.Op{Kind: artifact.PadChannels, Out: y.c + 4}, artifact.FloatValue, y.h, y.w, y.c+4, y)
+	case 3:
+		y = g.affine(g.binConv(x))
+		if tap(y); g.chance() {
+			y = same(artifact.Hardtanh, y)
+		}
+	default:
+		shortcut := x
+		y = g.branch(x)
+		if g.chance() {
+			shortcut = g.branch(x)
+		}
+		if tap(y); g.chance() {
+			y, shortcut = shortcut, y
+		}
+		y = same(artifact.Add, y, shortcut)
+		if tap(y); g.chance() {
+			y = same(artifact.Hardtanh, y)
+		}
+	}
+	if y.kind != artifact.BitsValue {
+		tap(y)
+	}
+	g.binConv(y)
 }
 
 // joined adds x to, or joins it with, another value of its extent if there is one, else itself.
@@ -180,9 +245,9 @@ func (g *generator) joined(x genValue) {
 	g.add(artifact.Op{Kind: artifact.Add}, artifact.FloatValue, x.h, x.w, x.c, x, x)
 }
 
-func (g *generator) pool(kind artifact.Kind, x genValue) {
+func (g *generator) pool(kind artifact.Kind, x genValue) genValue {
 	op := artifact.Op{Kind: kind, Kernel: 1 + g.rng.IntN(min(3, x.h, x.w)), Stride: 1 + g.rng.IntN(2)}
-	g.add(op, x.kind, (x.h-op.Kernel)/op.Stride+1, (x.w-op.Kernel)/op.Stride+1, x.c, x)
+	return g.add(op, x.kind, (x.h-op.Kernel)/op.Stride+1, (x.w-op.Kernel)/op.Stride+1, x.c, x)
 }
 
 // window returns a random convolution of x without weights, and its extent.
@@ -199,14 +264,22 @@ func (g *generator) window(kind artifact.Kind, x genValue) (op artifact.Op, h, w
 	return op, (x.h+2*op.Pad-op.Kernel)/op.Stride + 1, (x.w+2*op.Pad-op.Kernel)/op.Stride + 1
 }
 
-func (g *generator) conv(x genValue) {
+// branch adds a 1-bit convolution and what scales its counts, with a result of x's extent.
+func (g *generator) branch(x genValue) genValue {
+	op := artifact.Op{Kind: artifact.BinConv, Out: x.c, Kernel: 3, Stride: 1, Pad: 1}
+	op.Weights = g.tensor(artifact.Bits([]int{x.c, x.c, 3, 3}, g.bits(x.c*9, x.c)))
+	y := g.add(op, artifact.CountsValue, x.h, x.w, x.c, x)
+	return g.add(artifact.Op{Kind: artifact.Affine, Scale: g.vector(x.c), Bias: g.vector(x.c)}, artifact.FloatValue, x.h, x.w, x.c, y)
+}
+
+func (g *generator) conv(x genValue) genValue {
 	op, h, w := g.window(artifact.Conv, x)
 	shape := []int{op.Out, x.c / op.GroupCount(), op.Kernel, op.Kernel}
 	op.Weights = g.tensor(artifact.F32(shape, fill(shape[0]*shape[1]*shape[2]*shape[3], g.normal)))
 	if g.chance() {
 		op.Scale = g.vector(op.Out)
 	}
-	g.add(op, artifact.FloatValue, h, w, op.Out, x)
+	return g.add(op, artifact.FloatValue, h, w, op.Out, x)
 }
 
 func (g *generator) binConv(x genValue) genValue {

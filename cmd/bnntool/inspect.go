@@ -115,18 +115,16 @@ func describe(m *artifact.Model, info runtime.Info, size int64) *artifactJSON {
 	for i := range m.Ops {
 		params[m.Ops[i].Name] = opParams(m, &m.Ops[i])
 	}
-	for _, l := range info.Layers {
-		s := stepJSON{Name: l.Name, Op: string(l.Kind), Kernel: l.Kernel, Output: [3]int{l.H, l.W, l.C}, Bytes: l.WeightBytes}
-		switch {
-		case l.Values == artifact.BitsValue && l.WeightBytes == 0 && l.MACs == 0:
-			s.Op = "sign" // the packing of a value ahead of the operation
-		case l.Kind == artifact.BinConv:
-			s.BOPs = l.MACs
-		default:
-			s.FLOPs = l.MACs
+	for _, op := range info.Ops {
+		s := stepJSON{Name: op.Name, Op: string(op.Kind), Output: [3]int{op.H, op.W, op.C}, Bytes: op.WeightBytes,
+			Params1: params[op.Name][0], Params32: params[op.Name][1]}
+		if op.Layer >= 0 {
+			s.Kernel = info.Layers[op.Layer].Kernel
 		}
-		if s.Op == string(l.Kind) {
-			s.Params1, s.Params32 = params[l.Name][0], params[l.Name][1]
+		if op.Kind == artifact.BinConv {
+			s.BOPs = op.MACs
+		} else {
+			s.FLOPs = op.MACs
 		}
 		d.Params1, d.Params32 = d.Params1+s.Params1, d.Params32+s.Params32
 		d.BOPs, d.FLOPs = d.BOPs+s.BOPs, d.FLOPs+s.FLOPs

@@ -35,19 +35,33 @@ type meanKernel struct {
 func AvgPool(dst, x []float32, p Pool) {
 	checkLen("AvgPool", "dst", len(dst), p.OutLen())
 	checkLen("AvgPool", "x", len(x), p.H*p.W*p.C)
+	avgPool(dst, x, p, p.C)
+}
+
+// AvgPoolPadded is AvgPool into the channels from first on of dst, [OutH,OutW,wide]; the others become zero.
+func AvgPoolPadded(dst, x []float32, p Pool, wide, first int) {
+	checkLen("AvgPoolPadded", "dst", len(dst), p.OutH()*p.OutW()*wide)
+	checkLen("AvgPoolPadded", "x", len(x), p.H*p.W*p.C)
+	checkLen("AvgPoolPadded", "channels", max(wide, first+p.C), wide)
+	clear(dst)
+	avgPool(dst[first:], x, p, wide)
+}
+
+// avgPool is AvgPool with pixels of dst that are step elements apart.
+func avgPool(dst, x []float32, p Pool, step int) {
 	ow := p.OutW()
 	scale := 1 / float32(p.Kernel*p.Kernel)
 	if k := active.device.avgPool; k.run != nil && p.C%k.channels == 0 {
 		for y := range p.OutH() {
 			for c := 0; c < p.C; c += k.channels {
-				k.run(&dst[y*ow*p.C+c], &x[y*p.Stride*p.W*p.C+c], ow, p.Kernel, p.Kernel, p.W*p.C, p.C, p.Stride*p.C, p.C, scale)
+				k.run(&dst[y*ow*step+c], &x[y*p.Stride*p.W*p.C+c], ow, p.Kernel, p.Kernel, p.W*p.C, p.C, p.Stride*p.C, step, scale)
 			}
 		}
 		return
 	}
 	for y := range p.OutH() {
 		for z := range ow {
-			out := dst[(y*ow+z)*p.C : (y*ow+z+1)*p.C]
+			out := dst[(y*ow+z)*step:][:p.C]
 			for r := range p.Kernel {
 				for s := range p.Kernel {
 					in := x[((y*p.Stride+r)*p.W+z*p.Stride+s)*p.C:][:len(out)]
@@ -108,6 +122,36 @@ func MaxPool[T int32 | float32](dst, x []T, p Pool) {
 						out[i] = max(out[i], v)
 					}
 				}
+			}
+		}
+	}
+}
+
+// PoolBits writes to dst, [OutH,OutW,C], the bits that are set in each word of a window of x, [H,W,C] words, xor flip, [C]
+// or nil. It is a max pool ahead of a threshold: the maximum is below a limit where all of the window are.
+func PoolBits(dst, x []uint64, p Pool, flip []uint64) {
+	checkLen("PoolBits", "dst", len(dst), p.OutLen())
+	checkLen("PoolBits", "x", len(x), p.H*p.W*p.C)
+	if flip != nil {
+		checkLen("PoolBits", "flip", len(flip), p.C)
+	}
+	ow := p.OutW()
+	for y := range p.OutH() {
+		for z := range ow {
+			out := dst[(y*ow+z)*p.C:][:p.C]
+			for c := range out {
+				word := ^uint64(0)
+				for r := range p.Kernel {
+					at := ((y*p.Stride+r)*p.W+z*p.Stride)*p.C + c
+					for range p.Kernel {
+						word &= x[at]
+						at += p.C
+					}
+				}
+				if flip != nil {
+					word ^= flip[c]
+				}
+				out[c] = word
 			}
 		}
 	}

@@ -80,3 +80,65 @@ func BenchmarkGlobalAvgPool(b *testing.B) {
 		GlobalAvgPool(dst, x)
 	}
 }
+
+// TestAvgPoolPadded holds it against AvgPool.
+func TestAvgPoolPadded(t *testing.T) {
+	eachTier(t, func(t *testing.T) {
+		for _, c := range []int{1, 5, 8, 16, 24} {
+			for _, wide := range []int{c, c + 1, c + 4, 2 * c} {
+				rng := rand.New(rand.NewPCG(uint64(c), uint64(wide)))
+				p := Pool{5, 6, c, 2, 2}
+				first := (wide - c) / 2
+				x, want := normals(rng, p.H*p.W*p.C), make([]float32, p.OutLen())
+				got := normals(rng, p.OutH()*p.OutW()*wide+1)
+				behind := got[len(got)-1]
+				AvgPool(want, x, p)
+				AvgPoolPadded(got[:len(got)-1], x, p, wide, first)
+				for i, v := range got[:len(got)-1] {
+					w := float32(0)
+					if j := i%wide - first; j >= 0 && j < c {
+						w = want[i/wide*c+j]
+					}
+					if !same(v, w) {
+						t.Fatalf("%d of %d channels: element %d is %v, want %v", c, wide, i, v, w)
+					}
+				}
+				if got[len(got)-1] != behind {
+					t.Error("wrote behind the output")
+				}
+			}
+		}
+	})
+}
+
+// TestPoolBits: a max pool ahead of a threshold, and the threshold ahead of the pool.
+func TestPoolBits(t *testing.T) {
+	for _, c := range []int{1, 63, 64, 65, 130} {
+		for _, p := range []Pool{{4, 6, c, 2, 2}, {5, 5, c, 3, 1}, {3, 4, c, 1, 1}} {
+			rng := rand.New(rand.NewPCG(uint64(c), 5))
+			counts, limits, flip := make([]int32, p.H*p.W*c), make([]int32, c), make([]uint64, Words(c))
+			for i := range counts {
+				counts[i] = int32(rng.IntN(41) - 20)
+			}
+			for i := range limits {
+				limits[i] = int32(rng.IntN(21))
+				flip[i/64] |= uint64(rng.IntN(2)) << (i % 64)
+			}
+			for _, flip := range [][]uint64{nil, flip} {
+				most, want := make([]int32, p.OutLen()), make([]uint64, p.OutH()*p.OutW()*Words(c))
+				MaxPool(most, counts, p)
+				ThresholdCounts(want, most, limits, flip, c, false)
+				below, got := make([]uint64, p.H*p.W*Words(c)), make([]uint64, len(want))
+				ThresholdCounts(below, counts, limits, nil, c, false)
+				words := p
+				words.C = Words(c)
+				PoolBits(got, below, words, flip)
+				for i := range want {
+					if got[i] != want[i] {
+						t.Fatalf("%+v, flip %v: word %d is %#x, want %#x", p, flip != nil, i, got[i], want[i])
+					}
+				}
+			}
+		}
+	}
+}
