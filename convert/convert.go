@@ -3,6 +3,7 @@ package convert
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -12,20 +13,40 @@ import (
 	"github.com/bnntool/bnntool/train/model"
 )
 
-// Options says how a conversion is verified. The zero value is the default.
+// Options says how a network is converted and verified. The zero value is the default.
 type Options struct {
+	// Leftovers says in how many bits floats are held. Empty means Float32.
+	Leftovers Leftovers
+	// Score counts the images of a test set that an engine classifies right, of how many. Leftovers in fewer bits
+	// are verified by it.
+	Score func(ctx context.Context, e *runtime.Engine) (correct, images int, err error)
+	// Strict makes an error of what the report else calls a fallback: a layer that could be binary and is not, a tensor
+	// that needs more bits than Leftovers asks for.
+	Strict bool
+
 	// Images are normalised images, each [H,W,C] float32, that are compared in addition to the random ones.
 	Images [][]float32
 	// RandomImages is the number of images of standard normal values that are compared. 0 means 4, negative none.
 	RandomImages int
-	// Tolerance is the largest difference of a logit that is accepted. 0, the default, asks for equality, which is
-	// what the passes promise.
+	// Tolerance is the largest difference of a logit that is accepted with float32 leftovers. 0, the default, asks for
+	// equality, which is what the passes promise.
 	Tolerance float64
 }
 
 func (o *Options) validate(n *model.Net) error {
 	if !(o.Tolerance >= 0) {
 		return fmt.Errorf("convert: Tolerance is %v, want 0 or more", o.Tolerance)
+	}
+	switch o.Leftovers {
+	case "":
+		o.Leftovers = Float32
+	case Float32, Auto:
+	case Half, Byte:
+		if o.Score == nil {
+			return fmt.Errorf("convert: leftovers in %s bits need a test set to verify the accuracy on", o.Leftovers)
+		}
+	default:
+		return fmt.Errorf("convert: leftovers %q, want %s, %s, %s or %s", o.Leftovers, Float32, Half, Byte, Auto)
 	}
 	if o.RandomImages == 0 {
 		o.RandomImages = 4
@@ -53,28 +74,63 @@ func Convert(ctx context.Context, ck *checkpoint.Checkpoint, path string, o Opti
 	if err != nil {
 		return nil, err
 	}
-	r := newReport(f, tensors, g, m)
-
-	temporary, err := writeBeside(path, m)
+	images := append(randomImages(max(o.RandomImages, 0), ck.Net.Input.Len()), o.Images...)
+	s := &stages{packed: m, reduced: m}
+	l, err := o.leftovers(ctx, s, f, g, images)
 	if err != nil {
 		return nil, err
+	}
+	s.coded = codePatterns(s.reduced)
+	r := newReport(f, tensors, g, s)
+	r.Images, r.Leftovers, r.Accuracy, r.Note = len(images), o.Leftovers, l.accuracy, l.note
+	r.addWide(g, s.reduced, l.wide)
+	if o.Strict {
+		if err := r.strict(); err != nil {
+			return nil, err
+		}
+	}
+	return r, o.write(ctx, r, s, f, g, images, path)
+}
+
+// write writes the artifact, opens it, compares it with the oracle and gives it its name.
+func (o *Options) write(ctx context.Context, r *Report, s *stages, f *model.Frozen, g *graph, images [][]float32, path string) error {
+	temporary, err := writeBeside(path, s.coded)
+	if err != nil {
+		return err
 	}
 	defer os.Remove(temporary) // fails after the rename, as it should
 	e, err := runtime.Open(temporary, runtime.Options{Threads: 1})
 	if err != nil {
-		return nil, fmt.Errorf("convert: the artifact just written: %w", err)
+		return fmt.Errorf("convert: the artifact just written: %w", err)
 	}
 	r.ArtifactBytes = e.Info().FileBytes
-	images := append(randomImages(max(o.RandomImages, 0), ck.Net.Input.Len()), o.Images...)
-	r.Images = len(images)
-	if r.MaxDiff, err = verify(ctx, e, f, g, images, o.Tolerance); err != nil {
-		return nil, err
+	tolerance := o.Tolerance
+	if s.reduced != s.packed {
+		tolerance = math.Inf(1) // what is allowed is measured in accuracy
+	}
+	if r.MaxDiff, err = verify(ctx, e, f, g, images, tolerance); err != nil {
+		return err
+	}
+	if err := r.layerDiffs(ctx, e, f, g, images[:min(len(images), tracedImages)]); err != nil {
+		return err
+	}
+	if a := r.Accuracy; a != nil {
+		correct, _, err := o.Score(ctx, e)
+		if err != nil {
+			return fmt.Errorf("convert: the accuracy of the artifact just written: %w", err)
+		}
+		if correct != a.Reduced {
+			return fmt.Errorf("convert: the artifact just written has %d correct images, the network in memory has %d", correct, a.Reduced)
+		}
 	}
 	if err := os.Rename(temporary, path); err != nil {
-		return nil, fmt.Errorf("convert: %w", err)
+		return fmt.Errorf("convert: %w", err)
 	}
-	return r, nil
+	return nil
 }
+
+// tracedImages is on how many images each layer is compared with the oracle.
+const tracedImages = 4
 
 // Lower returns the checkpoint's network as the device runs it, without verifying it. The error names the layer or
 // tensor that has no form on the device.

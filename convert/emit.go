@@ -106,11 +106,20 @@ func bitVector(v []bool) artifact.Tensor {
 	return artifact.Bits([]int{len(v)}, words)
 }
 
+// tensorNames returns the names of all tensors that emit may have made of the node.
+func (n *node) tensorNames() []string {
+	var list []string
+	for _, suffix := range []string{".weight", ".scale", ".bias", ".threshold", ".flip", ".slope"} {
+		list = append(list, n.op.Name+suffix)
+	}
+	return list
+}
+
 // bytes returns the bytes of the node's tensors in m, an artifact's model that emit has made, without padding.
 func (n *node) bytes(m *artifact.Model) int64 {
 	total := 0
-	for _, suffix := range []string{".weight", ".scale", ".bias", ".slope", ".threshold", ".flip"} {
-		t := m.Tensors[n.op.Name+suffix]
+	for _, name := range n.tensorNames() {
+		t := m.Tensors[name]
 		total += t.Bytes()
 	}
 	return int64(total)

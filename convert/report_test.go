@@ -18,7 +18,7 @@ func TestReport(t *testing.T) {
 	}
 	var before int64
 	for _, l := range r.Layers {
-		before += l.BytesBefore
+		before += l.BytesFloat32
 		if l.Reason == "" {
 			t.Errorf("layer %q: no reason", l.Name)
 		}

@@ -66,16 +66,48 @@ var errFound = errors.New("found")
 
 // firstDifference says in which layer the engine and the oracle part first.
 func firstDifference(ctx context.Context, e *runtime.Engine, f *model.Frozen, g *graph, image []float32) string {
+	text := "no layer differs by itself"
+	err := compareLayers(ctx, e, f, g, image, func(op string, layer int, got, want []float32) error {
+		i, d := furthest(got, want)
+		if d == 0 {
+			return nil
+		}
+		text = fmt.Sprintf("the first layer to differ is %q (%s): value %d is %v, the oracle says %v", f.Nodes[layer].Name, op, i, got[i], want[i])
+		return errFound
+	})
+	if err != nil && !errors.Is(err, errFound) {
+		return err.Error()
+	}
+	return text
+}
+
+// layerDiffs sets the largest difference of each layer over images.
+func (r *Report) layerDiffs(ctx context.Context, e *runtime.Engine, f *model.Frozen, g *graph, images [][]float32) error {
+	var mu sync.Mutex
+	return parallel(ctx, len(images), func(i int) error {
+		return compareLayers(ctx, e, f, g, images[i], func(_ string, layer int, got, want []float32) error {
+			_, d := furthest(got, want)
+			mu.Lock()
+			defer mu.Unlock()
+			r.Layers[layer].MaxDiff = max(r.Layers[layer].MaxDiff, d)
+			return nil
+		})
+	})
+}
+
+// compareLayers calls visit with the values of each layer that the engine computes, as the engine and as the oracle have
+// them, or with their signs where the engine has those.
+func compareLayers(ctx context.Context, e *runtime.Engine, f *model.Frozen, g *graph, image []float32,
+	visit func(op string, layer int, got, want []float32) error) error {
 	layers := make([][]float32, len(f.Nodes))
 	if err := f.Trace(image, func(layer int, out []float32) { layers[layer] = out }); err != nil {
-		return err.Error()
+		return err
 	}
 	shows := make(map[string]int, len(g.nodes))
 	for _, n := range g.nodes {
 		shows[n.op.Name] = n.shows
 	}
-	text := "no layer differs by itself"
-	err := e.Trace(ctx, image, func(t runtime.Traced) error {
+	return e.Trace(ctx, image, func(t runtime.Traced) error {
 		layer := shows[t.Op]
 		if layer < 0 {
 			return nil
@@ -85,20 +117,10 @@ func firstDifference(ctx context.Context, e *runtime.Engine, f *model.Frozen, g 
 			want = signs(want)
 		}
 		if len(want) != len(t.Values) {
-			text = fmt.Sprintf("layer %q has %d values, the oracle %d", f.Nodes[layer].Name, len(t.Values), len(want))
-			return errFound
+			return fmt.Errorf("convert: layer %q has %d values, the oracle %d", f.Nodes[layer].Name, len(t.Values), len(want))
 		}
-		if i, d := furthest(t.Values, want); d > 0 {
-			text = fmt.Sprintf("the first layer to differ is %q (%s): value %d is %v, the oracle says %v",
-				f.Nodes[layer].Name, t.Op, i, t.Values[i], want[i])
-			return errFound
-		}
-		return nil
+		return visit(t.Op, layer, t.Values, want)
 	})
-	if err != nil && !errors.Is(err, errFound) {
-		return err.Error()
-	}
-	return text
 }
 
 func signs(v []float32) []float32 {

@@ -164,6 +164,11 @@ func openClassifier(path string, threads int) (*classifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	return engineClassifier(engine), nil
+}
+
+// engineClassifier returns what engine computes.
+func engineClassifier(engine *runtime.Engine) *classifier {
 	info := engine.Info()
 	image, out := info.Preprocess.Len(), make([]float32, evalBatch*len(info.Classes))
 	return &classifier{engine: "runtime", dataset: info.Source["dataset"], classes: info.Classes, preprocess: info.Preprocess,
@@ -172,7 +177,7 @@ func openClassifier(path string, threads int) (*classifier, error) {
 			return dst, engine.Infer(ctx, dst, images)
 		},
 		close: func() {},
-	}, nil
+	}
 }
 
 // classList names classes for an error.
