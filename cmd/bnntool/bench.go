@@ -14,7 +14,7 @@ import (
 func (e *env) benchCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "bench",
-		Usage:     "measure speed on this machine: of an artifact" + benchUsage,
+		Usage:     "measure speed on this machine: of an artifact, of the kernels" + benchUsage,
 		ArgsUsage: "MODEL",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "threads", Usage: "numbers of threads, as in 1,2 (default: 1 and one a core)"},
@@ -23,7 +23,7 @@ func (e *env) benchCommand() *cli.Command {
 			formatFlag(),
 			&cli.BoolFlag{Name: "quiet", Usage: "print the closing line only"},
 		},
-		Subcommands: e.benchMore(),
+		Subcommands: append([]*cli.Command{e.benchKernelsCommand()}, e.benchMore()...),
 		Action:      e.benchModel,
 	}
 }

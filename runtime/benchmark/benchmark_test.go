@@ -92,6 +92,29 @@ func TestModelErrors(t *testing.T) {
 	}
 }
 
+func TestKernels(t *testing.T) {
+	list, err := Kernels(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range list {
+		if want := kernelShapes[i]; [3]int{k.H, k.Cin, k.Cout} != want || k.W != k.H || k.Name == "" {
+			t.Errorf("kernel %d is %dx%d, %d to %d channels by %q, want %v", i, k.H, k.W, k.Cin, k.Cout, k.Name, want)
+		}
+		if len(k.Samples) != MinSamples || k.Min() <= 0 || k.Min() > k.Median() || k.GMACs() <= 0 {
+			t.Errorf("%dx%dx%d: %d samples, min %v, median %v", k.H, k.W, k.Cin, len(k.Samples), k.Min(), k.Median())
+		}
+	}
+	if len(list) != len(kernelShapes) {
+		t.Errorf("%d kernels, want %d", len(list), len(kernelShapes))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Kernels(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: error is %v, want context.Canceled", err)
+	}
+}
+
 func TestSamples(t *testing.T) {
 	upTo := func(n int) Samples {
 		times := make([]time.Duration, n)

@@ -1,6 +1,7 @@
 package benchmark
 
 import (
+	"context"
 	"slices"
 	"time"
 )
@@ -21,4 +22,30 @@ func (s Samples) P99() time.Duration { return s[(len(s)*99+99)/100-1] }
 func sampled(times []time.Duration) Samples {
 	slices.Sort(times)
 	return times
+}
+
+// minSample is how long a sample of work that is repeated lasts at least, so that reading the clock does not count.
+const minSample = 400 * time.Microsecond
+
+// repeat takes n samples of work, each the mean of as many calls as last minSample.
+func repeat(ctx context.Context, n int, work func()) (Samples, error) {
+	calls := 1
+	timed := func() time.Duration {
+		begin := time.Now()
+		for range calls {
+			work()
+		}
+		return time.Since(begin)
+	}
+	for timed() < minSample {
+		calls *= 2
+	}
+	times := make([]time.Duration, n)
+	for i := range times {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		times[i] = timed() / time.Duration(calls)
+	}
+	return sampled(times), nil
 }
