@@ -54,6 +54,19 @@ func (t *tape) gradients(loss *G.Node) (map[*G.Node]*G.Node, error) {
 			continue
 		}
 		s.op.room = room
+		if onto := grads[s.in[0]]; onto != nil {
+			sum, err := s.op.addTo(s.in, dy, onto)
+			if err != nil {
+				return nil, err
+			}
+			if sum != nil {
+				room.hold(sum)
+				room.release(onto, sum)
+				room.release(dy, sum)
+				grads[s.in[0]] = sum
+				continue
+			}
+		}
 		dx, err := s.op.SymDiff(s.in, s.out, dy)
 		if err != nil {
 			return nil, err

@@ -88,6 +88,8 @@ func (b *graphBuilder) layers(images []float32) error {
 		switch {
 		case ends:
 			b.values[i], err = b.block(at)
+		case blocks.shortcut[i]:
+			b.values[i], err = b.pooledShortcut(n)
 		case b.absorbed(i):
 			b.values[i] = b.input(n, 0)
 		case b.frozen != nil && n.HasTensors():
@@ -166,8 +168,7 @@ func (b *graphBuilder) layer(n *model.Node) (*G.Node, error) {
 		}
 		return b.put(n, newRearrange(m, in.C, from), x)
 	case model.AvgPool, model.MaxPool:
-		p := kernel.Pool{H: in.H, W: in.W, C: in.C, Kernel: n.Kernel, Stride: n.Stride}
-		return b.put(n, newPool(m, p, n.Op == model.MaxPool), x)
+		return b.put(n, newPool(m, poolOf(n), n.Op == model.MaxPool), x)
 	case model.GlobalAvgPool:
 		return b.put(n, newGlobalAvgPool(m), x)
 	case model.Flatten:
@@ -214,6 +215,16 @@ func (b *graphBuilder) block(at blockAt) (*G.Node, error) {
 	}
 	op := newBlock(b.m, conv, b.batchNorm(norm), identity, separate)
 	return b.put(&b.nodes[at.end], op, in...)
+}
+
+// pooledShortcut adds the channel padding n and the pooling in front of it as one operation.
+func (b *graphBuilder) pooledShortcut(n *model.Node) (*G.Node, error) {
+	pool := &b.nodes[n.From[0]]
+	return b.put(n, newPooledShortcut(b.m, poolOf(pool), n.Out), b.input(pool, 0))
+}
+
+func poolOf(n *model.Node) kernel.Pool {
+	return kernel.Pool{H: n.In[0].H, W: n.In[0].W, C: n.In[0].C, Kernel: n.Kernel, Stride: n.Stride}
 }
 
 // quantised returns the weights that a convolution multiplies with: the quantiser of its latent weights as a node of

@@ -183,6 +183,30 @@ func (o *graphOp) gradientBuffer(i int, n, grad *G.Node) *tensor.Dense {
 	return o.room.buffer(n, grad)
 }
 
+// addsGradient marks an operation of one input whose gradient can be added to another by the same input, in its place:
+// backwardAdd is then what backward and a sum would be, bit for bit.
+type addsGradient interface {
+	addsGradient() bool
+	backwardAdd(dx, dy []float32)
+}
+
+// addTo returns the node that adds the gradient by in[0] to the one in the node onto, in its place; nil if that cannot be.
+func (o *graphOp) addTo(in G.Nodes, grad, onto *G.Node) (*G.Node, error) {
+	a, ok := o.op.(addsGradient)
+	if !ok || !o.diff[0] || !a.addsGradient() || !o.room.sole(onto) {
+		return nil, nil
+	}
+	o.dx[0] = gradientOf(onto)
+	o.grads[0] = o.dx[0].Float32s()
+	n, err := G.ApplyOp(&gradOp{of: o, onto: a, dims: append([]int{grad.Shape().Dims(), onto.Shape().Dims()}, o.inDims...)},
+		append(G.Nodes{grad, onto}, in...)...)
+	if err != nil {
+		return nil, fmt.Errorf("train: gradient of %s: %w", o.name, err)
+	}
+	o.room.computed(n, grad, onto)
+	return n, nil
+}
+
 // replacesGradient marks an operation whose backward pass may be given one buffer for the gradient by its result and for
 // that by its first input.
 type replacesGradient interface{ replacesGradient() bool }
@@ -191,11 +215,12 @@ type replacesGradient interface{ replacesGradient() bool }
 type sharesGradient interface{ sharesGradient() bool }
 
 // gradOp computes all gradients of an operation and returns the one by its first differentiable input. Its inputs
-// are the gradient of the operation's result and the operation's inputs.
+// are the gradient of the operation's result, with onto the gradient that it adds to, and the operation's inputs.
 type gradOp struct {
 	of     *graphOp
 	result int
 	dims   []int
+	onto   addsGradient
 	one    [1]float32 // holds a scalar gradient
 }
 
@@ -230,11 +255,15 @@ func (o *gradOp) Do(in ...G.Value) (G.Value, error) {
 	default:
 		return nil, fmt.Errorf("train: %s: the incoming gradient is a %T", o, in[0])
 	}
-	if err := o.of.bind(in[1:]); err != nil {
+	if err := o.of.bind(in[len(in)-len(o.of.args):]); err != nil {
 		return nil, err
 	}
 	begin := o.of.m.begin()
-	o.of.op.backward(o.of.grads, dy, o.of.args, o.of.y)
+	if o.onto != nil {
+		o.onto.backwardAdd(o.of.grads[0], dy)
+	} else {
+		o.of.op.backward(o.of.grads, dy, o.of.args, o.of.y)
+	}
 	o.of.m.end(begin, o.of.op, "backward")
 	return o.of.dx[o.result], nil
 }

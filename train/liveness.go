@@ -83,13 +83,19 @@ func (r *gradientRoom) follow(nodes, readers []*G.Node) bool {
 
 // over returns a tensor of n's shape in the place of the gradient in dy, nil if that is needed elsewhere too or smaller.
 func (r *gradientRoom) over(n, dy *G.Node) *tensor.Dense {
-	l := r.lent[gradientOf(dy)]
-	if l == nil || l.holders != 1 || !r.inside[n] || n.Shape().TotalSize() != dy.Shape().TotalSize() {
+	if !r.sole(dy) || !r.inside[n] || n.Shape().TotalSize() != dy.Shape().TotalSize() {
 		return nil
 	}
+	l := r.lent[gradientOf(dy)]
 	d := newDense(n.Shape(), l.floats[:n.Shape().TotalSize()])
 	r.lent[d] = l
 	return d
+}
+
+// sole reports whether n is the only gradient in its buffer.
+func (r *gradientRoom) sole(n *G.Node) bool {
+	l := r.lent[gradientOf(n)]
+	return l != nil && l.holders == 1
 }
 
 // computed notes the gradients that a gradient node is computed from.

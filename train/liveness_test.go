@@ -55,8 +55,8 @@ func TestGradientsShareBuffers(t *testing.T) {
 	if len(own) != len(b.order) {
 		t.Errorf("%d buffers for the gradients of %d parameters", len(own), len(b.order))
 	}
-	if len(shared) > 6 {
-		t.Errorf("%d buffers for the gradients of values, want at most 6: %v", len(shared), shared)
+	if len(shared) > 5 {
+		t.Errorf("%d buffers for the gradients of values, want at most 5: %v", len(shared), shared)
 	}
 }
 

@@ -157,16 +157,21 @@ type blockAt struct {
 	conv, norm, shortcut, end int
 }
 
-// blockPlan says where in a network blocks are.
+// blockPlan says which layers of a network are built together.
 type blockPlan struct {
-	ending map[int]blockAt // the blocks by their last layer
-	inside map[int]bool    // their other layers
+	ending   map[int]blockAt // the blocks by their last layer
+	shortcut map[int]bool    // channel paddings with the pooling in front of them
+	inside   map[int]bool    // the other layers of both
 }
 
-// planBlocks finds the blocks of a network. Every layer of a block but the last has the next one as its only consumer.
+// planBlocks finds the blocks and pooled shortcuts of a network. Every layer of one but the last has the next one as its
+// only consumer.
 func planBlocks(nodes []model.Node, consumers [][]int) blockPlan {
-	plan := blockPlan{map[int]blockAt{}, map[int]bool{}}
+	plan := blockPlan{map[int]blockAt{}, map[int]bool{}, map[int]bool{}}
 	for i := range nodes {
+		if c := consumers[i]; nodes[i].Op == model.AvgPool && len(c) == 1 && nodes[c[0]].Op == model.PadChannels {
+			plan.shortcut[c[0]], plan.inside[i] = true, true
+		}
 		at, ok := blockFrom(i, nodes, consumers)
 		if !ok {
 			continue

@@ -52,6 +52,60 @@ func (o *pool) backwardChunk(_, chunk int) {
 	}
 }
 
+// pooledShortcut is average pooling and then channels of zeros on both sides, the shortcut of ReCU's ResNets between two
+// stages. Its gradient can be added to another by the same input.
+type pooledShortcut struct {
+	m           *machine
+	p           kernel.Pool
+	wide, first int // channels of the result, and the first that is pooled
+	x, y        []float32
+	dx, dy      []float32
+	add         bool
+	fwd, bwd    func(worker, chunk int)
+}
+
+func newPooledShortcut(m *machine, p kernel.Pool, wide int) *pooledShortcut {
+	o := &pooledShortcut{m: m, p: p, wide: wide, first: (wide - p.C) / 2}
+	o.fwd, o.bwd = o.forwardChunk, o.backwardChunk
+	return o
+}
+
+func (o *pooledShortcut) forward(y []float32, in [][]float32) {
+	o.x, o.y = in[0], y
+	o.m.each(o.fwd)
+}
+
+func (o *pooledShortcut) forwardChunk(_, chunk int) {
+	lo, hi := o.m.span(chunk)
+	for i := lo; i < hi; i++ {
+		kernel.AvgPoolPadded(o.m.rows(o.y, i, i+1), o.m.rows(o.x, i, i+1), o.p, o.wide, o.first)
+	}
+}
+
+func (o *pooledShortcut) backward(dx [][]float32, dy []float32, _ [][]float32, _ []float32) {
+	o.dx, o.dy, o.add = dx[0], dy, false
+	o.m.each(o.bwd)
+}
+
+// addsGradient: each element of x is in one window at most, so that it is one sum in either form.
+func (o *pooledShortcut) addsGradient() bool { return o.p.Kernel <= o.p.Stride }
+
+func (o *pooledShortcut) backwardAdd(dx []float32, dy []float32) {
+	o.dx, o.dy, o.add = dx, dy, true
+	o.m.each(o.bwd)
+}
+
+func (o *pooledShortcut) backwardChunk(_, chunk int) {
+	lo, hi := o.m.span(chunk)
+	for i := lo; i < hi; i++ {
+		dx := o.m.rows(o.dx, i, i+1)
+		if !o.add {
+			clear(dx)
+		}
+		kernel.AddAvgPoolGrad(dx, o.m.rows(o.dy, i, i+1), o.p, o.wide, o.first)
+	}
+}
+
 // globalAvgPool is the mean of each channel over the image; the result is flat.
 type globalAvgPool struct {
 	m        *machine

@@ -84,13 +84,27 @@ func avgPool(dst, x []float32, p Pool, step int) {
 // AvgPoolGrad writes to dx, [H,W,C], the gradient of AvgPool for the gradient dy, [OutH,OutW,C], of its result.
 func AvgPoolGrad(dx, dy []float32, p Pool) {
 	checkLen("AvgPoolGrad", "dy", len(dy), p.OutLen())
-	checkLen("AvgPoolGrad", "dx", len(dx), p.H*p.W*p.C)
+	clear(dx)
+	AddAvgPoolGrad(dx, dy, p, p.C, 0)
+}
+
+// AddAvgPoolGrad adds to dx, [H,W,C], the gradient of AvgPoolPadded for the gradient dy, [OutH,OutW,wide], of its result.
+func AddAvgPoolGrad(dx, dy []float32, p Pool, wide, first int) {
+	checkLen("AddAvgPoolGrad", "dy", len(dy), p.OutH()*p.OutW()*wide)
+	checkLen("AddAvgPoolGrad", "dx", len(dx), p.H*p.W*p.C)
 	ow := p.OutW()
 	scale := 1 / float32(p.Kernel*p.Kernel)
-	clear(dx)
+	if k := active.flat.addAvgPoolGrad; k != nil && p.C%active.lanes == 0 {
+		for y := range p.OutH() {
+			for c := 0; c < p.C; c += active.lanes {
+				k(&dx[y*p.Stride*p.W*p.C+c], &dy[y*ow*wide+first+c], ow, p.Kernel, p.Kernel, p.W*p.C, p.C, p.Stride*p.C, wide, scale)
+			}
+		}
+		return
+	}
 	for y := range p.OutH() {
 		for z := range ow {
-			g := dy[(y*ow+z)*p.C : (y*ow+z+1)*p.C]
+			g := dy[(y*ow+z)*wide+first:][:p.C]
 			for r := range p.Kernel {
 				for s := range p.Kernel {
 					out := dx[((y*p.Stride+r)*p.W+z*p.Stride+s)*p.C:][:len(g)]

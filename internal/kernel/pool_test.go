@@ -142,3 +142,39 @@ func TestPoolBits(t *testing.T) {
 		}
 	}
 }
+
+// TestAddAvgPoolGrad: the gradient of pooling into some channels of a map, on top of another, against the loop that it is.
+func TestAddAvgPoolGrad(t *testing.T) {
+	for _, c := range []int{1, 7, 8, 16, 24, 32} {
+		for _, p := range []Pool{{1, 1, c, 1, 1}, {4, 6, c, 2, 2}, {5, 7, c, 2, 2}, {7, 7, c, 2, 3}, {6, 5, c, 3, 1}} {
+			for _, more := range []int{0, 3, 16} {
+				rng := rand.New(rand.NewPCG(uint64(c), 4))
+				wide, first := c+more, more/2
+				dy, onto := normals(rng, p.OutH()*p.OutW()*wide), normals(rng, p.H*p.W*c)
+				want := append([]float32(nil), onto...)
+				for i := range p.OutLen() { // one after the other
+					y, z, v := i/c/p.OutW(), i/c%p.OutW(), dy[i/c*wide+first+i%c]
+					for r := range p.Kernel {
+						for s := range p.Kernel {
+							want[((y*p.Stride+r)*p.W+z*p.Stride+s)*c+i%c] += float32(1 / float32(p.Kernel*p.Kernel) * v)
+						}
+					}
+				}
+				t.Run(fmt.Sprintf("%v-%d", p, more), func(t *testing.T) {
+					eachTier(t, func(t *testing.T) {
+						got := append(append([]float32(nil), onto...), 777)
+						AddAvgPoolGrad(got[:len(onto)], dy, p, wide, first)
+						if got[len(onto)] != 777 {
+							t.Fatal("wrote behind the output")
+						}
+						for i, v := range want {
+							if !same(got[i], v) {
+								t.Fatalf("element %d is %v, want %v", i, got[i], v)
+							}
+						}
+					})
+				})
+			}
+		}
+	}
+}

@@ -76,6 +76,7 @@ type flatKernels struct {
 	hardtanh          func(dst, src *float32, vectors int)
 	scaleChannels     func(dst, src, scale *float32, pixels, step int)
 	scaleCounts       func(dst *float32, counts *int32, scale *float32, pixels, step int)
+	addAvgPoolGrad    func(dx, dy *float32, pixels, rows, taps, xRow, xTap, xPixel, dyPixel int, scale float32)
 }
 
 // affineKernels are Affine over lanes of channels.

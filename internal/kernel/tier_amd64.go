@@ -28,7 +28,7 @@ func avx2Tier() *tier {
 			grad: []gradTile{{4, 2, avx2.GradTile4x2}, {4, 1, avx2.GradTile4x1}},
 		},
 		signs: []signKernels{avx2Signs}, signLayout: avx2SignLayout,
-		flat:   flatKernels{avx2.Add, avx2.HardtanhGrad, avx2.Hardtanh, avx2.ScaleChannels, avx2.ScaleCounts},
+		flat:   flatKernels{avx2.Add, avx2.HardtanhGrad, avx2.Hardtanh, avx2.ScaleChannels, avx2.ScaleCounts, avx2.AddAvgPoolGrad},
 		affine: []affineKernels{{8, avx2.Affine, avx2.AffineCounts}},
 		wide:   []wideKernels{avx2Wide},
 		device: avx2Device,
@@ -63,7 +63,7 @@ func avx512Tier() *tier {
 			grad: []gradTile{{8, 3, avx512.GradTile8x3}, {4, 3, avx512.GradTile4x3}, {8, 1, avx512.GradTile8x1}, {4, 1, avx512.GradTile4x1}},
 		},
 		signs: []signKernels{avx512Signs, avx2Signs}, signLayout: avx2SignLayout,
-		flat:   flatKernels{avx512.Add, avx512.HardtanhGrad, avx512.Hardtanh, avx512.ScaleChannels, avx512.ScaleCounts},
+		flat:   flatKernels{avx512.Add, avx512.HardtanhGrad, avx512.Hardtanh, avx512.ScaleChannels, avx512.ScaleCounts, avx512.AddAvgPoolGrad},
 		affine: []affineKernels{{16, avx512.Affine, avx512.AffineCounts}, {8, avx2.Affine, avx2.AffineCounts}},
 		device: avx512Device,
 		wide: []wideKernels{

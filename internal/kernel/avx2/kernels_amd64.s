@@ -1372,6 +1372,47 @@ pixel:
 	VZEROUPPER
 	RET
 
+// func AddAvgPoolGrad(dx *float32, dy *float32, pixels int, rows int, taps int, xRow int, xTap int, xPixel int, dyPixel int, scale float32)
+// Requires: AVX
+TEXT ·AddAvgPoolGrad(SB), NOSPLIT, $0-76
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         pixels+16(FP), DX
+	MOVQ         xRow+40(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         xTap+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         xPixel+56(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         dyPixel+64(FP), R8
+	SHLQ         $0x02, R8
+	VBROADCASTSS scale+72(FP), Y0
+
+pixel:
+	VMULPS (CX), Y0, Y1
+	MOVQ   AX, R9
+	MOVQ   rows+24(FP), R10
+
+row:
+	MOVQ R9, R11
+	MOVQ taps+32(FP), R12
+
+tap:
+	VADDPS  (R11), Y1, Y2
+	VMOVUPS Y2, (R11)
+	ADDQ    SI, R11
+	DECQ    R12
+	JNZ     tap
+	ADDQ    BX, R9
+	DECQ    R10
+	JNZ     row
+	ADDQ    DI, AX
+	ADDQ    R8, CX
+	DECQ    DX
+	JNZ     pixel
+	VZEROUPPER
+	RET
+
 // func Affine(dst *float32, src *float32, scale *float32, bias *float32, pixels int, dstStep int, srcStep int)
 // Requires: AVX
 TEXT ·Affine(SB), NOSPLIT, $0-56

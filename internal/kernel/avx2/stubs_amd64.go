@@ -186,6 +186,15 @@ func ScaleChannels(dst *float32, src *float32, scale *float32, pixels int, step 
 //go:noescape
 func ScaleCounts(dst *float32, counts *int32, scale *float32, pixels int, step int)
 
+// AddAvgPoolGrad adds, over the tier's lanes of channels c and pixels p, rows r and taps s, at least 1 of each, one after the other,
+//
+//	dx[p*xPixel+r*xRow+s*xTap+c] += scale*dy[p*dyPixel+c]
+//
+// the product rounded first.
+//
+//go:noescape
+func AddAvgPoolGrad(dx *float32, dy *float32, pixels int, rows int, taps int, xRow int, xTap int, xPixel int, dyPixel int, scale float32)
+
 // Affine is dst[p*dstStep+c] = scale[c]*src[p*srcStep+c] + bias[c] for the tier's lanes of channels c and pixels p, at least 1, the product rounded first.
 //
 //go:noescape

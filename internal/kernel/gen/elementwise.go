@@ -13,6 +13,7 @@ func (t *tier) elementwise() {
 	t.hardtanhGrad()
 	t.scaleChannels()
 	t.countsToFloat()
+	t.addAvgPoolGrad()
 	t.affine("Affine", "src *float32", "src[p*srcStep+c]", func(m Mem, v reg.VecVirtual) { VMOVUPS(m, v) })
 	t.affine("AffineCounts", "src *int32", "float32(src[p*srcStep+c])", func(m Mem, v reg.VecVirtual) { VCVTDQ2PS(m, v) })
 }
@@ -152,6 +153,38 @@ func (t *tier) affine(name, src, element string, load func(m Mem, v reg.VecVirtu
 		VMOVUPS(v, Mem{Base: dst})
 		ADDQ(srcStep, from)
 		ADDQ(dstStep, dst)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+func (t *tier) addAvgPoolGrad() {
+	t.function("AddAvgPoolGrad", "func(dx, dy *float32, pixels, rows, taps, xRow, xTap, xPixel, dyPixel int, scale float32)",
+		"adds, over the tier's lanes of channels c and pixels p, rows r and taps s, at least 1 of each, one after the other,",
+		"",
+		"\tdx[p*xPixel+r*xRow+s*xTap+c] += scale*dy[p*dyPixel+c]",
+		"",
+		"the product rounded first.")
+	dx, dy, pixels := param("dx"), param("dy"), param("pixels")
+	xRow, xTap, xPixel, dyPixel := bytes("xRow"), bytes("xTap"), bytes("xPixel"), bytes("dyPixel")
+	scale := t.vec()
+	VBROADCASTSS(floatParam("scale"), scale)
+	loop("pixel", pixels, func() {
+		g := t.vec()
+		VMULPS(Mem{Base: dy}, scale, g)
+		row, rows := clone(dx), param("rows")
+		loop("row", rows, func() {
+			x, taps := clone(row), param("taps")
+			loop("tap", taps, func() {
+				v := t.vec()
+				VADDPS(Mem{Base: x}, g, v)
+				VMOVUPS(v, Mem{Base: x})
+				ADDQ(xTap, x)
+			})
+			ADDQ(xRow, row)
+		})
+		ADDQ(xPixel, dx)
+		ADDQ(dyPixel, dy)
 	})
 	VZEROUPPER()
 	RET()
