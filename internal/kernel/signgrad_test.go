@@ -30,6 +30,8 @@ func signGradients(t testing.TB, g Geometry, dy, x, w []float32) (dx, dw []float
 	bits := make([]uint64, g.InWords())
 	PackSigns(bits, x, g.H*g.W*g.Groups, g.GroupC())
 	scratch := f.NewScratch()
+	n := len(scratch.floats)
+	scratch.floats = append(scratch.floats, make([]float32, 16)...)[:n] // whoever writes behind them is found
 	dx, sum := make([]float32, g.InLen()+16), make([]float32, f.FiltersLen()+16)
 	for i := range 16 {
 		dx[g.InLen()+i], sum[f.FiltersLen()+i] = canary, canary
@@ -41,6 +43,9 @@ func signGradients(t testing.TB, g Geometry, dy, x, w []float32) (dx, dw []float
 	for i := range 16 {
 		if dx[g.InLen()+i] != canary || sum[f.FiltersLen()+i] != canary {
 			t.Fatal("wrote behind the output")
+		}
+		if scratch.floats[:n+16][n+i] != 0 {
+			t.Fatal("wrote behind the scratch")
 		}
 	}
 	dw = make([]float32, g.FilterLen())
