@@ -71,6 +71,7 @@ func TestDeviceBuild(t *testing.T) {
 		{[]string{"inspect", "digits"}, exitFault, "digits: there is no such file"},
 		{[]string{"predict", "r/best.safetensors", "x"}, exitFault, "is a checkpoint"},
 		{[]string{"bench", "r/model.bnn", "--time", "1ms"}, exitDone, "peer=bnntool "},
+		{[]string{"doctor"}, exitDone, "failed=0\n"},
 		{[]string{"bench", "kernels", "--format", "csv"}, exitDone, "h,w,cin,cout,kernel,min_us,median_us,gmacs\n"},
 		{[]string{"bench", "train"}, exitFault, "train: no such file"},
 		{[]string{"train"}, exitUsage, `unknown command "train"`},

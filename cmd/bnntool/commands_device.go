@@ -11,7 +11,7 @@ import (
 
 // commands returns the commands of this build.
 func (e *env) commands() []*cli.Command {
-	return []*cli.Command{e.evalCommand(), e.predictCommand(), e.inspectCommand(), e.benchCommand(), e.versionCommand()}
+	return []*cli.Command{e.evalCommand(), e.predictCommand(), e.inspectCommand(), e.benchCommand(), e.doctorCommand(), e.versionCommand()}
 }
 
 // openCheckpoint refuses: a checkpoint needs what this build leaves out.

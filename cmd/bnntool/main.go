@@ -6,12 +6,14 @@
 //	bnntool predict MODEL IMAGE... the classes of pictures
 //	bnntool inspect WHAT           layers, parameters, operations and bytes
 //	bnntool bench MODEL            how fast an artifact is on this machine, layer by layer
+//	bnntool bench kernels          how fast the 1-bit convolutions are
+//	bnntool doctor                 which kernels are in use and why, and whether they compute what they should
 //	bnntool recipes                the recipes that are part of the program
 //
 // Besides what people read, train, eval and convert end with a line of key=value pairs. The exit code is 0 when all is
 // done, 1 when the data or a file is at fault, 2 for wrong usage, 130 when interrupted (a training is saved).
 //
-// With the build tag device only eval, predict, inspect and bench are there, for artifacts alone: nothing of the training
+// With the build tag device only eval, predict, inspect, bench and doctor are there, for artifacts alone: nothing of the training
 // is linked.
 package main
 

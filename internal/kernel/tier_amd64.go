@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-func detect() []*tier {
-	list := []*tier{{name: Generic}}
+// candidates are the tiers that have assembly for this processor's kind, the best last.
+func candidates() []candidate {
 	x := &cpu.X86
-	if x.HasAVX2 && x.HasFMA && x.HasBMI2 {
-		list = append(list, avx2Tier())
+	return []candidate{
+		{AVX2, avx2Tier, []Feature{{"avx2", x.HasAVX2}, {"fma", x.HasFMA}, {"bmi2", x.HasBMI2}},
+			"1-bit convolutions by byte shuffles as tables, floats in vectors of 8"},
+		{AVX512, avx512Tier, []Feature{{"avx512f", x.HasAVX512F}, {"avx512bw", x.HasAVX512BW}, {"avx512dq", x.HasAVX512DQ}, {"avx512vl", x.HasAVX512VL},
+			{"avx512_vpopcntdq", x.HasAVX512VPOPCNTDQ}},
+			"1-bit convolutions by population counts in vectors, floats in vectors of 16"},
 	}
-	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VPOPCNTDQ {
-		list = append(list, avx512Tier())
-	}
-	return list
 }
 
 func avx2Tier() *tier {
