@@ -39,7 +39,7 @@ func TestBlockEqualsComposed(t *testing.T) {
 				t.Fatal(err)
 			}
 			consumers, _ := model.Consumers(nodes)
-			if got := len(planBlocks(nodes, consumers).ending); got != tt.want {
+			if got := len(planFusion(nodes, consumers).blocks); got != tt.want {
 				t.Errorf("%d blocks, want %d", got, tt.want)
 			}
 			w := initWeights(t, net, 4)

@@ -182,7 +182,7 @@ func TestTiledBatchNorm(t *testing.T) {
 					o.backward([][]float32{r.dx, r.dgamma, r.ddelta}, dy, [][]float32{x, gamma, delta}, r.y)
 					return r
 				}
-				tile := newRearrange(m, n, tileChannels(n, factor, interleave))
+				tile := newTile(m, n, factor, interleave)
 				wide, dwide := make([]float32, len(dy)), make([]float32, len(dy))
 				tile.forward(wide, [][]float32{x})
 				o := newBatchNorm(m, 4, n*factor, 1, false, !evaluation, r.mean, r.vari)

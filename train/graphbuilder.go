@@ -74,21 +74,24 @@ func (b *graphBuilder) layers(images []float32) error {
 	shape := tensor.Shape{b.m.capacity, in.H, in.W, in.C}
 	b.image = G.NewTensor(b.g, tensor.Float32, 4, G.WithName("image"), G.WithShape(shape...),
 		G.WithValue(tensor.New(tensor.WithShape(shape...), tensor.WithBacking(images))))
-	var blocks blockPlan
+	var plan fusion
 	if b.frozen == nil && !b.evaluation && !b.composed {
-		blocks = planBlocks(b.nodes, b.consumers)
+		plan = planFusion(b.nodes, b.consumers)
 	}
 	for i := range b.nodes {
-		if blocks.inside[i] {
+		if plan.inside[i] {
 			continue
 		}
 		var err error
 		n := &b.nodes[i]
-		at, ends := blocks.ending[i]
+		block, isBlock := plan.blocks[i]
+		norm, isNorm := plan.norms[i]
 		switch {
-		case ends:
-			b.values[i], err = b.block(at)
-		case blocks.shortcut[i]:
+		case isBlock:
+			b.values[i], err = b.block(block)
+		case isNorm:
+			b.values[i], err = b.normTanh(norm)
+		case plan.shortcuts[i]:
 			b.values[i], err = b.pooledShortcut(n)
 		case b.absorbed(i):
 			b.values[i] = b.input(n, 0)
@@ -160,11 +163,11 @@ func (b *graphBuilder) layer(n *model.Node) (*G.Node, error) {
 		}
 		return b.put(n, newConcat(m, channels), nodes...)
 	case model.Tile:
-		return b.put(n, newRearrange(m, in.C, tileChannels(in.C, n.Factor, n.Interleave)), x)
+		return b.put(n, newTile(m, in.C, n.Factor, n.Interleave), x)
 	case model.PadChannels, model.TakeChannels:
 		from := padChannels(in.C, n.Out)
 		if n.Op == model.TakeChannels {
-			from = tileChannels(n.Out, 1, false)
+			from = takeChannels(n.Out)
 		}
 		return b.put(n, newRearrange(m, in.C, from), x)
 	case model.AvgPool, model.MaxPool:
@@ -209,12 +212,22 @@ func (b *graphBuilder) block(at blockAt) (*G.Node, error) {
 	}
 	conv := newBinConv(b.m, geometry(n), n, true, false)
 	if from, ok := x.Op().(*graphOp); ok && conv.g.Groups == 1 {
-		if before, ok := from.op.(*block); ok {
-			conv.take(before.signs)
+		if before, ok := from.op.(makesSigns); ok {
+			conv.take(before.outputSigns())
 		}
 	}
 	op := newBlock(b.m, conv, b.batchNorm(norm), identity, separate)
 	return b.put(&b.nodes[at.end], op, in...)
+}
+
+// normTanh adds a batch norm, the hardtanh behind it and the tile behind that as one operation.
+func (b *graphBuilder) normTanh(at normAt) (*G.Node, error) {
+	n, factor, interleave := &b.nodes[at.norm], 1, false
+	if at.tile >= 0 {
+		factor, interleave = b.nodes[at.tile].Factor, b.nodes[at.tile].Interleave
+	}
+	op := newNormTanh(b.m, b.batchNorm(n), factor, interleave)
+	return b.put(&b.nodes[at.end], op, append([]*G.Node{b.input(n, 0)}, b.normParams(n)...)...)
 }
 
 // pooledShortcut adds the channel padding n and the pooling in front of it as one operation.

@@ -1,11 +1,6 @@
 package train
 
-import (
-	"math"
-
-	"github.com/bnntool/bnntool/internal/kernel"
-	"github.com/bnntool/bnntool/train/model"
-)
+import "github.com/bnntool/bnntool/internal/kernel"
 
 // block is hardtanh(batchnorm(tile(binconv(x))) + shortcut) as one operation, the shortcut optional: every layer of
 // ReCU's ResNet-20, and the inner ones of its ResNet-18 and VGG-small. It computes what binConv, batchNorm, add and
@@ -52,6 +47,8 @@ func newBlock(m *machine, conv *binConv, bn *batchNorm, identity, separate bool)
 	o.count, o.apply, o.reduce, o.spread = o.countChunk, o.applyChunk, o.reduceChunk, o.spreadChunk
 	return o
 }
+
+func (o *block) outputSigns() *signs { return o.signs }
 
 // convolved returns the counts of image i.
 func (o *block) convolved(i int) []int16 { return imagesOf(o.m, o.counts, i) }
@@ -151,67 +148,3 @@ func (o *block) spreadChunk(worker, chunk int) {
 
 // replacesGradient: where the shortcut is x, dx has the size of dy, and an image of dy is not read behind that of dx.
 func (o *block) replacesGradient() bool { return o.identity }
-
-// blockAt is the pattern of a block in a network, by layer; shortcut is -1 without one.
-type blockAt struct {
-	conv, norm, shortcut, end int
-}
-
-// blockPlan says which layers of a network are built together.
-type blockPlan struct {
-	ending   map[int]blockAt // the blocks by their last layer
-	shortcut map[int]bool    // channel paddings with the pooling in front of them
-	inside   map[int]bool    // the other layers of both
-}
-
-// planBlocks finds the blocks and pooled shortcuts of a network. Every layer of one but the last has the next one as its
-// only consumer.
-func planBlocks(nodes []model.Node, consumers [][]int) blockPlan {
-	plan := blockPlan{map[int]blockAt{}, map[int]bool{}, map[int]bool{}}
-	for i := range nodes {
-		if c := consumers[i]; nodes[i].Op == model.AvgPool && len(c) == 1 && nodes[c[0]].Op == model.PadChannels {
-			plan.shortcut[c[0]], plan.inside[i] = true, true
-		}
-		at, ok := blockFrom(i, nodes, consumers)
-		if !ok {
-			continue
-		}
-		plan.ending[at.end] = at
-		for j := at.conv; j != at.end; j = consumers[j][0] {
-			plan.inside[j] = true
-		}
-	}
-	return plan
-}
-
-// blockFrom returns the block that begins with layer i.
-func blockFrom(i int, nodes []model.Node, consumers [][]int) (b blockAt, ok bool) {
-	next := func(at int, op model.Op) int {
-		if at < 0 || len(consumers[at]) != 1 || nodes[consumers[at][0]].Op != op {
-			return -1
-		}
-		return consumers[at][0]
-	}
-	n := &nodes[i]
-	if !n.Binary() || n.WeightQuant != model.ReCUWeight || n.Kernel*n.Kernel*n.In[0].C/n.GroupCount() > math.MaxInt16 {
-		return b, false // the result is not of int16
-	}
-	b = blockAt{conv: i, shortcut: -1}
-	before := i
-	if tile := next(i, model.Tile); tile >= 0 {
-		before = tile
-	}
-	b.norm = next(before, model.BatchNorm)
-	b.end = next(b.norm, model.Hardtanh)
-	if sum := next(b.norm, model.Add); sum >= 0 {
-		b.end = next(sum, model.Hardtanh)
-		b.shortcut = nodes[sum].From[0]
-		if b.shortcut == b.norm {
-			b.shortcut = nodes[sum].From[1]
-		}
-		if b.shortcut < 0 { // the image: it may have no gradient
-			return b, false
-		}
-	}
-	return b, b.norm >= 0 && b.end >= 0
-}

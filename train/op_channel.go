@@ -114,8 +114,43 @@ func (o *prelu) backwardChunk(_, chunk int) {
 	}
 }
 
-// rearrange moves channels: y[p,j] = x[p,from[j]] for the output channels j, or 0 where from[j] is -1. It is tile,
-// channel padding and channel selection.
+// tile copies channels: y[p,j] = x[p,j mod n], or x[p,j/factor] with interleave.
+type tile struct {
+	m          *machine
+	n, factor  int
+	interleave bool
+	x, y       []float32
+	fwd, bwd   func(worker, chunk int)
+}
+
+func newTile(m *machine, n, factor int, interleave bool) *tile {
+	o := &tile{m: m, n: n, factor: factor, interleave: interleave}
+	o.fwd, o.bwd = o.forwardChunk, o.backwardChunk
+	return o
+}
+
+func (o *tile) forward(y []float32, in [][]float32) {
+	o.x, o.y = in[0], y
+	o.m.each(o.fwd)
+}
+
+func (o *tile) forwardChunk(_, chunk int) {
+	lo, hi := o.m.span(chunk)
+	kernel.Tile(o.m.rows(o.y, lo, hi), o.m.rows(o.x, lo, hi), o.n, o.factor, o.interleave)
+}
+
+func (o *tile) backward(dx [][]float32, dy []float32, _ [][]float32, _ []float32) {
+	o.x, o.y = dx[0], dy
+	o.m.each(o.bwd)
+}
+
+func (o *tile) backwardChunk(_, chunk int) {
+	lo, hi := o.m.span(chunk)
+	kernel.TileGrad(o.m.rows(o.x, lo, hi), o.m.rows(o.y, lo, hi), o.n, o.factor, o.interleave)
+}
+
+// rearrange moves channels: y[p,j] = x[p,from[j]] for the output channels j, or 0 where from[j] is -1. It is channel
+// padding and channel selection.
 type rearrange struct {
 	m        *machine
 	c        int   // input channels
@@ -131,13 +166,11 @@ func newRearrange(m *machine, c int, from []int) *rearrange {
 	return o
 }
 
-// tileChannels returns the input channel of each output channel of a tile.
-func tileChannels(c, factor int, interleave bool) []int {
-	from := make([]int, c*factor)
+// takeChannels returns the input channels of the first out ones.
+func takeChannels(out int) []int {
+	from := make([]int, out)
 	for j := range from {
-		if from[j] = j % c; interleave {
-			from[j] = j / factor
-		}
+		from[j] = j
 	}
 	return from
 }

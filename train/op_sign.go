@@ -74,6 +74,9 @@ func (q *quantizer) derive(i int, d, x []float32) (inv, slope, shift float64) {
 	return inv, -down, q.mean[i] * down
 }
 
+// makesSigns marks an operation that makes the signs of its result.
+type makesSigns interface{ outputSigns() *signs }
+
 // signs are the packed signs of an operation's result, and the deviations of its images, for the convolutions behind it.
 type signs struct {
 	q    quantizer

@@ -86,6 +86,7 @@ func BatchNormSums(sums []float64, dy, x []float32, factor int, interleave bool)
 }
 
 // BatchNormGrad is dx[p,i] = a[i] + b[i]·x[p,i] + Σ_j scale[j]·dy[p,j] over the copies j of channel i, in ascending order.
+// dx may be dy if factor is 1.
 func BatchNormGrad(dx, dy, x []float32, scale, a, b []float64, factor int, interleave bool) {
 	wide := len(scale)
 	n := wide / factor

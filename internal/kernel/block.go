@@ -12,7 +12,8 @@ type Block struct {
 
 // BlockImage is what a forward pass reads and writes.
 type BlockImage struct {
-	Counts   []int16   // [Pixels,N]
+	Counts   []int16   // [Pixels,N], or nil
+	Floats   []float32 // [Pixels,N], in the place of Counts: batch norm behind another layer
 	Shortcut []float32 // [Pixels,N·Factor], nil for none
 	Y        []float32 // [Pixels,N·Factor], the result
 	Mask     []uint16  // [MaskWords(Pixels·N·Factor)]: -1 < Y < 1
@@ -70,10 +71,12 @@ func (b Block) stepped() (k *blockKernels, steps int) {
 //
 //	Y[p,j] = min(1, max(-1, float32(scale[j]·Counts[p,i] + bias[j]) + Shortcut[p,j]))
 //
-// and returns the sum of Y and of its squares, in interleaved partial sums as SumSquares has them. Shortcut may be Y.
+// or that of Floats, and returns the sum of Y and of its squares, in interleaved partial sums as SumSquares has them. Shortcut may be Y.
 func (b Block) Forward(im *BlockImage, scale, bias []float64, room *Sums) (sum, squares float64) {
 	wide := b.wide()
-	b.check("Block.Forward", im.Counts, im.Mask, scale)
+	checkLen("Block.Forward", "Counts and Floats", len(im.Counts)+len(im.Floats), b.Pixels*b.N)
+	checkLen("Block.Forward", "Mask", len(im.Mask), MaskWords(b.Pixels*wide))
+	checkLen("Block.Forward", "scale", len(scale), wide)
 	checkLen("Block.Forward", "bias", len(bias), wide)
 	checkLen("Block.Forward", "Y", len(im.Y), b.Pixels*wide)
 	checkLen("Block.Forward", "Signs", len(im.Signs), b.Pixels*Words(wide))
@@ -82,20 +85,36 @@ func (b Block) Forward(im *BlockImage, scale, bias []float64, room *Sums) (sum, 
 	}
 	clear(room[:])
 	s, q := room[:reductionLanes], room[reductionLanes:]
-	if k, steps := b.stepped(); k != nil {
-		var shortcut *float32
-		if im.Shortcut != nil {
-			shortcut = &im.Shortcut[0]
+	k, steps := b.stepped()
+	if k == nil || im.Floats != nil && b.N%maskBits != 0 {
+		if im.Floats != nil {
+			forward(b, im, im.Floats, scale, bias, room)
+		} else {
+			forward(b, im, im.Counts, scale, bias, room)
 		}
-		k.forward(&im.Y[0], &im.Mask[0], &im.Signs[0], &s[0], &q[0], &im.Counts[0], shortcut, &scale[0], &bias[0],
-			b.Pixels, steps, wide/maskBits/steps, 8*Words(wide)-wide/8)
 		return total(s), total(q)
 	}
+	var shortcut *float32
+	if im.Shortcut != nil {
+		shortcut = &im.Shortcut[0]
+	}
+	copies, skip := wide/maskBits/steps, 8*Words(wide)-wide/8
+	if im.Floats != nil {
+		active.normForward(&im.Y[0], &im.Mask[0], &im.Signs[0], &s[0], &q[0], &im.Floats[0], shortcut, &scale[0], &bias[0], b.Pixels, steps, copies, skip)
+	} else {
+		k.forward(&im.Y[0], &im.Mask[0], &im.Signs[0], &s[0], &q[0], &im.Counts[0], shortcut, &scale[0], &bias[0], b.Pixels, steps, copies, skip)
+	}
+	return total(s), total(q)
+}
+
+// forward is Forward of x, counts or float32, in plain Go.
+func forward[T int16 | float32](b Block, im *BlockImage, x []T, scale, bias []float64, room *Sums) {
+	wide := b.wide()
 	clear(im.Mask)
 	clear(im.Signs)
 	for e := range im.Y {
 		p, j := e/wide, e%wide
-		y := float32(float64(scale[j]*float64(im.Counts[p*b.N+b.source(j)])) + bias[j])
+		y := float32(float64(scale[j]*float64(x[p*b.N+b.source(j)])) + bias[j])
 		if im.Shortcut != nil {
 			y += im.Shortcut[e]
 		}
@@ -112,10 +131,9 @@ func (b Block) Forward(im *BlockImage, scale, bias []float64, room *Sums) (sum, 
 			im.Signs[p*Words(wide)+j/WordBits] |= 1 << (j % WordBits)
 		}
 		f := float64(y)
-		s[e%reductionLanes] += f
-		q[e%reductionLanes] += float64(f * f)
+		room[e%reductionLanes] += f
+		room[reductionLanes+e%reductionLanes] += float64(f * f)
 	}
-	return total(s), total(q)
 }
 
 // Reduce adds to sums, [2,N·Factor], the pixels of g, one after the other, and g times Counts: g is dy where the mask is

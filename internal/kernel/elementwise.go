@@ -57,6 +57,49 @@ func affine[T int32 | float32](dst []float32, src []T, scale, bias []float32, fa
 	}
 }
 
+// Tile writes to dst, [pixels,factor·n], the copies of the channels of src, [pixels,n]: channel j is j mod n, or j/factor with
+// interleave.
+func Tile[T float32 | float64](dst, src []T, n, factor int, interleave bool) {
+	checkLen("Tile", "dst", len(dst), len(src)*factor)
+	wide := n * factor
+	for p := 0; p*n < len(src); p++ {
+		in, out := src[p*n:(p+1)*n], dst[p*wide:(p+1)*wide]
+		if !interleave {
+			for r := 0; r < wide; r += n {
+				copy(out[r:r+n], in)
+			}
+			continue
+		}
+		for j := range out {
+			out[j] = in[j/factor]
+		}
+	}
+}
+
+// TileGrad writes to dst, [pixels,n], the sums over the copies of each channel in src, [pixels,factor·n], in ascending order.
+func TileGrad(dst, src []float32, n, factor int, interleave bool) {
+	checkLen("TileGrad", "src", len(src), len(dst)*factor)
+	wide := n * factor
+	if k := active.device.avgPool; k.run != nil && n%k.channels == 0 && !interleave && len(dst) > 0 {
+		for c := 0; c < n; c += k.channels {
+			k.run(&dst[c], &src[c], len(dst)/n, 1, factor, 0, n, wide, n, 1)
+		}
+		return
+	}
+	first, next := 1, n // copies of channel i: i·first + r·next
+	if interleave {
+		first, next = factor, 1
+	}
+	for e := range dst {
+		in, i := src[e/n*wide:], e%n
+		sum := in[i*first]
+		for r := 1; r < factor; r++ {
+			sum += in[i*first+r*next]
+		}
+		dst[e] = sum
+	}
+}
+
 // Add is dst[i] = a[i] + b[i]. dst may be a or b.
 func Add(dst, a, b []float32) {
 	checkLen("Add", "a", len(a), len(dst))

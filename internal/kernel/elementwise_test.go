@@ -130,3 +130,37 @@ func TestGlobalAvgPoolAndFlatten(t *testing.T) {
 		t.Errorf("back %v, want %v", back, x)
 	}
 }
+
+// TestTile holds the copies and their sums on every tier against the loops that they are.
+func TestTile(t *testing.T) {
+	for _, n := range []int{1, 3, 4, 8, 16, 24} {
+		for _, factor := range []int{1, 2, 5} {
+			for _, interleave := range []bool{false, true} {
+				const pixels = 3
+				rng := rand.New(rand.NewPCG(uint64(n), uint64(factor)))
+				x, dy := normals(rng, pixels*n), normals(rng, pixels*n*factor)
+				want, wantGrad := make([]float32, len(dy)), make([]float32, len(x))
+				for e := range dy {
+					p, i := e/(n*factor), e%(n*factor)%n
+					if interleave {
+						i = e % (n * factor) / factor
+					}
+					want[e] = x[p*n+i]
+					wantGrad[p*n+i] += dy[e]
+				}
+				eachTier(t, func(t *testing.T) {
+					got, grad := make([]float32, len(dy)+1), make([]float32, len(x)+1)
+					got[len(dy)], grad[len(x)] = 777, 777
+					Tile(got[:len(dy)], x, n, factor, interleave)
+					TileGrad(grad[:len(x)], dy, n, factor, interleave)
+					if got[len(dy)] != 777 || grad[len(x)] != 777 {
+						t.Error("wrote behind the output")
+					}
+					if !slices.Equal(got[:len(dy)], want) || !slices.Equal(grad[:len(x)], wantGrad) {
+						t.Errorf("%d copies of %d, interleave %v: %v and %v, want %v and %v", factor, n, interleave, got, grad, want, wantGrad)
+					}
+				})
+			}
+		}
+	}
+}

@@ -22,6 +22,7 @@ type tier struct {
 	affine        []affineKernels // by channels of a vector, the most first
 	wide          []wideKernels   // by elements of a vector, the most first
 	blocks        []blockKernels  // for sources of 16, 8 and 4 channels
+	normForward   func(y *float32, mask *uint16, signs *uint64, sum, squares *float64, x, s *float32, scale, bias *float64, pixels, steps, copies, signSkip int)
 	countMoments  func(dst *int16, sum, squares, counts *int32, pixels, step int)
 	maskGrad      func(dx, dy *float32, mask *uint16, steps int)
 	combineMasked func(dst, d, x, dy *float32, mask *uint16, steps int, p, q, r float64)

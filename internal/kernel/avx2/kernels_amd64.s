@@ -1792,13 +1792,13 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func BlockForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// func BlockForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·BlockForward16(SB), NOSPLIT, $0-104
 	MOVQ         y+0(FP), AX
 	MOVQ         mask+8(FP), CX
 	MOVQ         signs+16(FP), DX
-	MOVQ         counts+40(FP), BX
+	MOVQ         src+40(FP), BX
 	MOVQ         s+48(FP), SI
 	MOVQ         pixels+72(FP), DI
 	MOVQ         sum+24(FP), R8
@@ -1904,7 +1904,7 @@ plain:
 	DECQ         R10
 	JNZ          copy
 	MOVQ         steps+80(FP), R8
-	SHLQ         $0x05, R8
+	IMUL3Q       $0x20, R8, R8
 	ADDQ         R8, BX
 	MOVQ         signSkip+96(FP), R8
 	ADDQ         R8, DX
@@ -2124,13 +2124,13 @@ step:
 	VZEROUPPER
 	RET
 
-// func BlockForward8(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// func BlockForward8(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·BlockForward8(SB), NOSPLIT, $0-104
 	MOVQ         y+0(FP), AX
 	MOVQ         mask+8(FP), CX
 	MOVQ         signs+16(FP), DX
-	MOVQ         counts+40(FP), BX
+	MOVQ         src+40(FP), BX
 	MOVQ         s+48(FP), SI
 	MOVQ         pixels+72(FP), DI
 	MOVQ         sum+24(FP), R8
@@ -2166,58 +2166,58 @@ step:
 	VCVTDQ2PD   X11, Y11
 	VMULPD      (R8), Y10, Y12
 	VADDPD      (R9), Y12, Y12
-	VMULPD      64(R8), Y10, Y10
-	VADDPD      64(R9), Y10, Y10
-	VMULPD      32(R8), Y11, Y14
-	VADDPD      32(R9), Y14, Y14
+	VMULPD      64(R8), Y10, Y14
+	VADDPD      64(R9), Y14, Y14
+	VMULPD      32(R8), Y11, Y10
+	VADDPD      32(R9), Y10, Y10
 	VMULPD      96(R8), Y11, Y11
 	VADDPD      96(R9), Y11, Y11
 	VCVTPD2PSY  Y12, X13
-	VCVTPD2PSY  Y14, X12
-	VINSERTF128 $0x01, X12, Y13, Y12
-	VCVTPD2PSY  Y10, X13
-	VCVTPD2PSY  Y11, X10
+	VCVTPD2PSY  Y10, X10
 	VINSERTF128 $0x01, X10, Y13, Y10
+	VCVTPD2PSY  Y14, X13
+	VCVTPD2PSY  Y11, X11
+	VINSERTF128 $0x01, X11, Y13, Y11
 	TESTQ       SI, SI
 	JZ          plain
-	VADDPS      (SI), Y12, Y12
-	VADDPS      32(SI), Y10, Y10
+	VADDPS      (SI), Y10, Y10
+	VADDPS      32(SI), Y11, Y11
 	ADDQ        $0x40, SI
 
 plain:
-	VMAXPS       Y12, Y9, Y12
-	VMINPS       Y12, Y8, Y12
-	VMOVUPS      Y12, (AX)
 	VMAXPS       Y10, Y9, Y10
 	VMINPS       Y10, Y8, Y10
-	VMOVUPS      Y10, 32(AX)
-	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y10, Y11
-	VMOVMSKPS    Y11, R13
+	VMOVUPS      Y10, (AX)
+	VMAXPS       Y11, Y9, Y11
+	VMINPS       Y11, Y8, Y11
+	VMOVUPS      Y11, 32(AX)
+	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y11, Y12
+	VMOVMSKPS    Y12, R13
 	SHLL         $0x08, R13
-	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y12, Y11
-	VMOVMSKPS    Y11, R14
+	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y10, Y12
+	VMOVMSKPS    Y12, R14
 	ORL          R14, R13
 	MOVW         R13, (DX)
-	VCVTPS2PD    X12, Y11
-	VADDPD       Y11, Y0, Y0
-	VFMADD231PD  Y11, Y11, Y4
-	VEXTRACTF128 $0x01, Y12, X11
-	VCVTPS2PD    X11, Y11
-	VADDPD       Y11, Y1, Y1
-	VFMADD231PD  Y11, Y11, Y5
-	VCVTPS2PD    X10, Y11
-	VADDPD       Y11, Y2, Y2
-	VFMADD231PD  Y11, Y11, Y6
-	VEXTRACTF128 $0x01, Y10, X11
-	VCVTPS2PD    X11, Y11
-	VADDPD       Y11, Y3, Y3
-	VFMADD231PD  Y11, Y11, Y7
-	VANDPS       absOfStep<>+0(SB), Y12, Y12
+	VCVTPS2PD    X10, Y12
+	VADDPD       Y12, Y0, Y0
+	VFMADD231PD  Y12, Y12, Y4
+	VEXTRACTF128 $0x01, Y10, X12
+	VCVTPS2PD    X12, Y12
+	VADDPD       Y12, Y1, Y1
+	VFMADD231PD  Y12, Y12, Y5
+	VCVTPS2PD    X11, Y12
+	VADDPD       Y12, Y2, Y2
+	VFMADD231PD  Y12, Y12, Y6
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X12, Y12
+	VADDPD       Y12, Y3, Y3
+	VFMADD231PD  Y12, Y12, Y7
 	VANDPS       absOfStep<>+0(SB), Y10, Y10
-	VCMPPS       $0x01, Y8, Y10, Y10
-	VMOVMSKPS    Y10, R13
+	VANDPS       absOfStep<>+0(SB), Y11, Y11
+	VCMPPS       $0x01, Y8, Y11, Y11
+	VMOVMSKPS    Y11, R13
 	SHLL         $0x08, R13
-	VCMPPS       $0x01, Y8, Y12, Y10
+	VCMPPS       $0x01, Y8, Y10, Y10
 	VMOVMSKPS    Y10, R14
 	ORL          R14, R13
 	MOVW         R13, (CX)
@@ -2379,13 +2379,13 @@ step:
 	VZEROUPPER
 	RET
 
-// func BlockForward4(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// func BlockForward4(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·BlockForward4(SB), NOSPLIT, $0-104
 	MOVQ         y+0(FP), AX
 	MOVQ         mask+8(FP), CX
 	MOVQ         signs+16(FP), DX
-	MOVQ         counts+40(FP), BX
+	MOVQ         src+40(FP), BX
 	MOVQ         s+48(FP), SI
 	MOVQ         pixels+72(FP), DI
 	MOVQ         sum+24(FP), R8
@@ -2621,6 +2621,133 @@ step:
 	LEAQ         (BX)(R11*2), BX
 	DECQ         SI
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func NormForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *float32, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·NormForward16(SB), NOSPLIT, $0-104
+	MOVQ         y+0(FP), AX
+	MOVQ         mask+8(FP), CX
+	MOVQ         signs+16(FP), DX
+	MOVQ         src+40(FP), BX
+	MOVQ         s+48(FP), SI
+	MOVQ         pixels+72(FP), DI
+	MOVQ         sum+24(FP), R8
+	VMOVUPD      (R8), Y0
+	VMOVUPD      32(R8), Y1
+	VMOVUPD      64(R8), Y2
+	VMOVUPD      96(R8), Y3
+	MOVQ         squares+32(FP), R8
+	VMOVUPD      (R8), Y4
+	VMOVUPD      32(R8), Y5
+	VMOVUPD      64(R8), Y6
+	VMOVUPD      96(R8), Y7
+	MOVL         $0x3f800000, R8
+	VMOVD        R8, X8
+	VPBROADCASTD X8, Y8
+	MOVL         $0xbf800000, R8
+	VMOVD        R8, X9
+	VPBROADCASTD X9, Y9
+
+pixel:
+	MOVQ scale+56(FP), R8
+	MOVQ bias+64(FP), R9
+	MOVQ copies+88(FP), R10
+
+copy:
+	MOVQ BX, R11
+	MOVQ steps+80(FP), R12
+
+step:
+	VCVTPS2PD   (R11), Y10
+	VCVTPS2PD   16(R11), Y11
+	VCVTPS2PD   32(R11), Y12
+	VCVTPS2PD   48(R11), Y13
+	VMULPD      (R8), Y10, Y10
+	VADDPD      (R9), Y10, Y10
+	VMULPD      32(R8), Y11, Y11
+	VADDPD      32(R9), Y11, Y11
+	VMULPD      64(R8), Y12, Y12
+	VADDPD      64(R9), Y12, Y12
+	VMULPD      96(R8), Y13, Y13
+	VADDPD      96(R9), Y13, Y13
+	VCVTPD2PSY  Y10, X14
+	VCVTPD2PSY  Y11, X10
+	VINSERTF128 $0x01, X10, Y14, Y10
+	VCVTPD2PSY  Y12, X14
+	VCVTPD2PSY  Y13, X11
+	VINSERTF128 $0x01, X11, Y14, Y11
+	TESTQ       SI, SI
+	JZ          plain
+	VADDPS      (SI), Y10, Y10
+	VADDPS      32(SI), Y11, Y11
+	ADDQ        $0x40, SI
+
+plain:
+	VMAXPS       Y10, Y9, Y10
+	VMINPS       Y10, Y8, Y10
+	VMOVUPS      Y10, (AX)
+	VMAXPS       Y11, Y9, Y11
+	VMINPS       Y11, Y8, Y11
+	VMOVUPS      Y11, 32(AX)
+	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y11, Y12
+	VMOVMSKPS    Y12, R13
+	SHLL         $0x08, R13
+	VCMPPS       $0x01, zeroOfStep<>+0(SB), Y10, Y12
+	VMOVMSKPS    Y12, R14
+	ORL          R14, R13
+	MOVW         R13, (DX)
+	VCVTPS2PD    X10, Y12
+	VADDPD       Y12, Y0, Y0
+	VFMADD231PD  Y12, Y12, Y4
+	VEXTRACTF128 $0x01, Y10, X12
+	VCVTPS2PD    X12, Y12
+	VADDPD       Y12, Y1, Y1
+	VFMADD231PD  Y12, Y12, Y5
+	VCVTPS2PD    X11, Y12
+	VADDPD       Y12, Y2, Y2
+	VFMADD231PD  Y12, Y12, Y6
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X12, Y12
+	VADDPD       Y12, Y3, Y3
+	VFMADD231PD  Y12, Y12, Y7
+	VANDPS       absOfStep<>+0(SB), Y10, Y10
+	VANDPS       absOfStep<>+0(SB), Y11, Y11
+	VCMPPS       $0x01, Y8, Y11, Y11
+	VMOVMSKPS    Y11, R13
+	SHLL         $0x08, R13
+	VCMPPS       $0x01, Y8, Y10, Y10
+	VMOVMSKPS    Y10, R14
+	ORL          R14, R13
+	MOVW         R13, (CX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x80, R8
+	ADDQ         $0x80, R9
+	ADDQ         $0x02, CX
+	ADDQ         $0x02, DX
+	ADDQ         $0x40, R11
+	DECQ         R12
+	JNZ          step
+	DECQ         R10
+	JNZ          copy
+	MOVQ         steps+80(FP), R8
+	IMUL3Q       $0x40, R8, R8
+	ADDQ         R8, BX
+	MOVQ         signSkip+96(FP), R8
+	ADDQ         R8, DX
+	DECQ         DI
+	JNZ          pixel
+	MOVQ         sum+24(FP), AX
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 32(AX)
+	VMOVUPD      Y2, 64(AX)
+	VMOVUPD      Y3, 96(AX)
+	MOVQ         squares+32(FP), AX
+	VMOVUPD      Y4, (AX)
+	VMOVUPD      Y5, 32(AX)
+	VMOVUPD      Y6, 64(AX)
+	VMOVUPD      Y7, 96(AX)
 	VZEROUPPER
 	RET
 

@@ -1764,13 +1764,13 @@ step:
 	VZEROUPPER
 	RET
 
-// func BlockForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// func BlockForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F
 TEXT ·BlockForward16(SB), NOSPLIT, $0-104
 	MOVQ         y+0(FP), AX
 	MOVQ         mask+8(FP), CX
 	MOVQ         signs+16(FP), DX
-	MOVQ         counts+40(FP), BX
+	MOVQ         src+40(FP), BX
 	MOVQ         s+48(FP), SI
 	MOVQ         pixels+72(FP), DI
 	MOVQ         sum+24(FP), R8
@@ -1839,7 +1839,7 @@ plain:
 	DECQ          R10
 	JNZ           copy
 	MOVQ          steps+80(FP), R8
-	SHLQ          $0x05, R8
+	IMUL3Q        $0x20, R8, R8
 	ADDQ          R8, BX
 	MOVQ          signSkip+96(FP), R8
 	ADDQ          R8, DX
@@ -1989,13 +1989,13 @@ step:
 	VZEROUPPER
 	RET
 
-// func BlockForward8(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// func BlockForward8(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F
 TEXT ·BlockForward8(SB), NOSPLIT, $0-104
 	MOVQ         y+0(FP), AX
 	MOVQ         mask+8(FP), CX
 	MOVQ         signs+16(FP), DX
-	MOVQ         counts+40(FP), BX
+	MOVQ         src+40(FP), BX
 	MOVQ         s+48(FP), SI
 	MOVQ         pixels+72(FP), DI
 	MOVQ         sum+24(FP), R8
@@ -2165,13 +2165,13 @@ step:
 	VZEROUPPER
 	RET
 
-// func BlockForward4(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// func BlockForward4(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
 // Requires: AVX, AVX2, AVX512DQ, AVX512F
 TEXT ·BlockForward4(SB), NOSPLIT, $0-104
 	MOVQ         y+0(FP), AX
 	MOVQ         mask+8(FP), CX
 	MOVQ         signs+16(FP), DX
-	MOVQ         counts+40(FP), BX
+	MOVQ         src+40(FP), BX
 	MOVQ         s+48(FP), SI
 	MOVQ         pixels+72(FP), DI
 	MOVQ         sum+24(FP), R8
@@ -2293,6 +2293,94 @@ pixel:
 	VMOVUPD       Z2, (R10)
 	VMOVUPD       Z1, 64(R9)
 	VMOVUPD       Z3, 64(R10)
+	VZEROUPPER
+	RET
+
+// func NormForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *float32, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·NormForward16(SB), NOSPLIT, $0-104
+	MOVQ         y+0(FP), AX
+	MOVQ         mask+8(FP), CX
+	MOVQ         signs+16(FP), DX
+	MOVQ         src+40(FP), BX
+	MOVQ         s+48(FP), SI
+	MOVQ         pixels+72(FP), DI
+	MOVQ         sum+24(FP), R8
+	VMOVUPD      (R8), Z0
+	VMOVUPD      64(R8), Z1
+	MOVQ         squares+32(FP), R8
+	VMOVUPD      (R8), Z2
+	VMOVUPD      64(R8), Z3
+	MOVL         $0x3f800000, R8
+	VMOVD        R8, X4
+	VPBROADCASTD X4, Z4
+	MOVL         $0xbf800000, R8
+	VMOVD        R8, X5
+	VPBROADCASTD X5, Z5
+
+pixel:
+	MOVQ scale+56(FP), R8
+	MOVQ bias+64(FP), R9
+	MOVQ copies+88(FP), R10
+
+copy:
+	MOVQ BX, R11
+	MOVQ steps+80(FP), R12
+
+step:
+	VCVTPS2PD    (R11), Z6
+	VCVTPS2PD    32(R11), Z7
+	VMULPD       (R8), Z6, Z6
+	VADDPD       (R9), Z6, Z6
+	VMULPD       64(R8), Z7, Z7
+	VADDPD       64(R9), Z7, Z7
+	VCVTPD2PS    Z6, Y8
+	VCVTPD2PS    Z7, Y6
+	VINSERTF32X8 $0x01, Y6, Z8, Z6
+	TESTQ        SI, SI
+	JZ           plain
+	VADDPS       (SI), Z6, Z6
+	ADDQ         $0x40, SI
+
+plain:
+	VMAXPS        Z6, Z5, Z6
+	VMINPS        Z6, Z4, Z6
+	VMOVUPS       Z6, (AX)
+	VCMPPS        $0x01, zeroOfStep<>+0(SB), Z6, K1
+	KMOVW         K1, (DX)
+	VCVTPS2PD     Y6, Z7
+	VADDPD        Z7, Z0, Z0
+	VFMADD231PD   Z7, Z7, Z2
+	VEXTRACTF32X8 $0x01, Z6, Y7
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z7, Z1, Z1
+	VFMADD231PD   Z7, Z7, Z3
+	VANDPS        absOfStep<>+0(SB), Z6, Z6
+	VCMPPS        $0x01, Z4, Z6, K1
+	KMOVW         K1, (CX)
+	ADDQ          $0x40, AX
+	ADDQ          $0x80, R8
+	ADDQ          $0x80, R9
+	ADDQ          $0x02, CX
+	ADDQ          $0x02, DX
+	ADDQ          $0x40, R11
+	DECQ          R12
+	JNZ           step
+	DECQ          R10
+	JNZ           copy
+	MOVQ          steps+80(FP), R8
+	IMUL3Q        $0x40, R8, R8
+	ADDQ          R8, BX
+	MOVQ          signSkip+96(FP), R8
+	ADDQ          R8, DX
+	DECQ          DI
+	JNZ           pixel
+	MOVQ          sum+24(FP), AX
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 64(AX)
+	MOVQ          squares+32(FP), AX
+	VMOVUPD       Z2, (AX)
+	VMOVUPD       Z3, 64(AX)
 	VZEROUPPER
 	RET
 

@@ -245,14 +245,14 @@ func Combine(d *float32, x *float32, steps int, p float64, q float64, r float64)
 
 // BlockForward16 computes, for pixels of copies times steps of 16 channels, n a multiple of 16,
 //
-//	y[p,j] = min(1, max(-1, float32(scale[j]*counts[p, j mod n] + bias[j]) + s[p,j]))
+//	y[p,j] = min(1, max(-1, float32(scale[j]*src[p, j mod n] + bias[j]) + s[p,j]))
 //
 // without s if it is nil; the bits |y| < 1 in mask and y < 0 in signs, signSkip bytes further on after each pixel; and adds
 // element 16*k+i of y to sum[i] and its square to squares[i].
 // steps is n/16 or, with a smaller n, that of the whole pixel and copies 1. pixels, steps and copies are at least 1.
 //
 //go:noescape
-func BlockForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+func BlockForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
 
 // BlockReduce16 adds g = dy[p*dyStep+j], where the bit of mask is set, for p < pixels to sum[j], and g*counts[p*countStep + j mod n] to products[j],
 // for 16 channels j and n a multiple of 16, in ascending order, products rounded first. A pixel has dyStep bits of mask.
@@ -269,14 +269,14 @@ func BlockSpread16(dx *float32, dy *float32, mask *uint16, counts *int16, scale 
 
 // BlockForward8 computes, for pixels of copies times steps of 16 channels, n = 8,
 //
-//	y[p,j] = min(1, max(-1, float32(scale[j]*counts[p, j mod n] + bias[j]) + s[p,j]))
+//	y[p,j] = min(1, max(-1, float32(scale[j]*src[p, j mod n] + bias[j]) + s[p,j]))
 //
 // without s if it is nil; the bits |y| < 1 in mask and y < 0 in signs, signSkip bytes further on after each pixel; and adds
 // element 16*k+i of y to sum[i] and its square to squares[i].
 // steps is n/16 or, with a smaller n, that of the whole pixel and copies 1. pixels, steps and copies are at least 1.
 //
 //go:noescape
-func BlockForward8(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+func BlockForward8(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
 
 // BlockReduce8 adds g = dy[p*dyStep+j], where the bit of mask is set, for p < pixels to sum[j], and g*counts[p*countStep + j mod n] to products[j],
 // for 16 channels j and n = 8, in ascending order, products rounded first. A pixel has dyStep bits of mask.
@@ -293,20 +293,31 @@ func BlockSpread8(dx *float32, dy *float32, mask *uint16, counts *int16, scale *
 
 // BlockForward4 computes, for pixels of copies times steps of 16 channels, n = 4,
 //
-//	y[p,j] = min(1, max(-1, float32(scale[j]*counts[p, j mod n] + bias[j]) + s[p,j]))
+//	y[p,j] = min(1, max(-1, float32(scale[j]*src[p, j mod n] + bias[j]) + s[p,j]))
 //
 // without s if it is nil; the bits |y| < 1 in mask and y < 0 in signs, signSkip bytes further on after each pixel; and adds
 // element 16*k+i of y to sum[i] and its square to squares[i].
 // steps is n/16 or, with a smaller n, that of the whole pixel and copies 1. pixels, steps and copies are at least 1.
 //
 //go:noescape
-func BlockForward4(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, counts *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
+func BlockForward4(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *int16, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
 
 // BlockReduce4 adds g = dy[p*dyStep+j], where the bit of mask is set, for p < pixels to sum[j], and g*counts[p*countStep + j mod n] to products[j],
 // for 16 channels j and n = 4, in ascending order, products rounded first. A pixel has dyStep bits of mask.
 //
 //go:noescape
 func BlockReduce4(sum *float64, products *float64, dy *float32, mask *uint16, counts *int16, pixels int, dyStep int, countStep int)
+
+// NormForward16 computes, for pixels of copies times steps of 16 channels, n a multiple of 16,
+//
+//	y[p,j] = min(1, max(-1, float32(scale[j]*src[p, j mod n] + bias[j]) + s[p,j]))
+//
+// without s if it is nil; the bits |y| < 1 in mask and y < 0 in signs, signSkip bytes further on after each pixel; and adds
+// element 16*k+i of y to sum[i] and its square to squares[i].
+// steps is n/16 or, with a smaller n, that of the whole pixel and copies 1. pixels, steps and copies are at least 1.
+//
+//go:noescape
+func NormForward16(y *float32, mask *uint16, signs *uint64, sum *float64, squares *float64, src *float32, s *float32, scale *float64, bias *float64, pixels int, steps int, copies int, signSkip int)
 
 // MaskGrad is dx[j] = dy[j] where bit j of mask is set, else 0, for j < 16*steps; steps is at least 1.
 //

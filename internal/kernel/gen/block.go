@@ -15,12 +15,13 @@ func (t *tier) block() {
 		t.countMoments() // also where vectors are wider
 	}
 	for _, n := range []int{16, 8, 4} {
-		t.blockForward(n)
+		t.blockForward(n, false)
 		t.blockReduce(n)
 		if n >= t.half() {
 			t.blockSpread(n)
 		}
 	}
+	t.blockForward(16, true)
 	t.maskGrad()
 	t.combineMasked()
 }
@@ -187,25 +188,30 @@ func (t *tier) countMoments() {
 	RET()
 }
 
-// source describes the channels of n computed maps that a step of 16 copies takes.
-func source(n int) string {
+// sources describes the channels of n computed maps that a step of 16 copies takes.
+func sources(n int) string {
 	if n == 16 {
 		return "n a multiple of 16"
 	}
 	return fmt.Sprintf("n = %d", n)
 }
 
-func (t *tier) blockForward(n int) {
-	t.function(fmt.Sprintf("BlockForward%d", n),
-		"func(y *float32, mask *uint16, signs *uint64, sum, squares *float64, counts *int16, s *float32, scale, bias *float64, pixels, steps, copies, signSkip int)",
-		fmt.Sprintf("computes, for pixels of copies times steps of 16 channels, %s,", source(n)),
+// blockForward emits the pass over counts, or over float32.
+func (t *tier) blockForward(n int, floats bool) {
+	name, src, size := "BlockForward", "*int16", 2
+	if floats {
+		name, src, size = "NormForward", "*float32", 4
+	}
+	t.function(fmt.Sprintf("%s%d", name, n),
+		"func(y *float32, mask *uint16, signs *uint64, sum, squares *float64, src "+src+", s *float32, scale, bias *float64, pixels, steps, copies, signSkip int)",
+		fmt.Sprintf("computes, for pixels of copies times steps of 16 channels, %s,", sources(n)),
 		"",
-		"\ty[p,j] = min(1, max(-1, float32(scale[j]*counts[p, j mod n] + bias[j]) + s[p,j]))",
+		"\ty[p,j] = min(1, max(-1, float32(scale[j]*src[p, j mod n] + bias[j]) + s[p,j]))",
 		"",
 		"without s if it is nil; the bits |y| < 1 in mask and y < 0 in signs, signSkip bytes further on after each pixel; and adds",
 		"element 16*k+i of y to sum[i] and its square to squares[i].",
 		"steps is n/16 or, with a smaller n, that of the whole pixel and copies 1. pixels, steps and copies are at least 1.")
-	y, mask, signs, src, s, pixels := param("y"), param("mask"), param("signs"), param("counts"), param("s"), param("pixels")
+	y, mask, signs, x, s, pixels := param("y"), param("mask"), param("signs"), param("src"), param("s"), param("pixels")
 	sums, products := t.vecs(t.parts()), t.vecs(t.parts())
 	sum := param("sum")
 	for i := range sums {
@@ -219,9 +225,9 @@ func (t *tier) blockForward(n int) {
 	loop("pixel", pixels, func() {
 		scale, bias, copies := param("scale"), param("bias"), param("copies")
 		loop("copy", copies, func() {
-			c, steps := clone(src), param("steps")
+			c, steps := clone(x), param("steps")
 			loop("step", steps, func() {
-				v := t.normalised(c, scale, bias, n)
+				v := t.normalised(t.source(c, n, floats), scale, bias)
 				TESTQ(s, s)
 				JZ(LabelRef("plain"))
 				for i, r := range v {
@@ -250,16 +256,16 @@ func (t *tier) blockForward(n int) {
 				ADDQ(Imm(2), mask)
 				ADDQ(Imm(2), signs)
 				if n == 16 {
-					ADDQ(Imm(2*16), c)
+					ADDQ(Imm(uint64(size*16)), c)
 				}
 			})
 		})
 		if n == 16 {
-			steps := param("steps")
-			SHLQ(Imm(5), steps)
-			ADDQ(steps, src)
+			pixel := param("steps")
+			IMUL3Q(Imm(uint64(size*16)), pixel, pixel)
+			ADDQ(pixel, x)
 		} else {
-			ADDQ(Imm(uint64(2*n)), src)
+			ADDQ(Imm(uint64(size*n)), x)
 		}
 		skip := param("signSkip")
 		ADDQ(skip, signs)
@@ -276,18 +282,28 @@ func (t *tier) blockForward(n int) {
 	RET()
 }
 
-// normalised emits float32(scale*count + bias) of a step.
-func (t *tier) normalised(c, scale, bias reg.Register, n int) []reg.VecVirtual {
-	parts := t.parts()
-	d := make([]reg.VecVirtual, parts)
-	for i, r := range t.counts(c, n) {
-		for j := i; j < parts; j += max(1, n/t.half()) {
-			d[j] = t.vec()
-			VMULPD(t.wideAt(scale, j), r, d[j])
+// source loads n elements at p as float64.
+func (t *tier) source(p reg.Register, n int, floats bool) []reg.VecVirtual {
+	if !floats {
+		return t.counts(p, n)
+	}
+	v := make([]reg.VecVirtual, n/t.half())
+	for i := range v {
+		v[i] = t.loadWide(t.narrowAt(p, i))
+	}
+	return v
+}
+
+// normalised emits float32(scale*x + bias) of a step, x in as many vectors as differ.
+func (t *tier) normalised(x []reg.VecVirtual, scale, bias reg.Register) []reg.VecVirtual {
+	d := t.vecs(t.parts())
+	for i := range x {
+		for j := i; j < len(d); j += len(x) {
+			VMULPD(t.wideAt(scale, j), x[i], d[j])
 			VADDPD(t.wideAt(bias, j), d[j], d[j])
 		}
 	}
-	v := make([]reg.VecVirtual, parts/2)
+	v := make([]reg.VecVirtual, len(d)/2)
 	for i := range v {
 		v[i] = t.narrow(d[2*i], d[2*i+1])
 	}
@@ -311,7 +327,7 @@ func (t *tier) filled(name string, bits uint32, m *Mem) Mem {
 func (t *tier) blockReduce(n int) {
 	t.function(fmt.Sprintf("BlockReduce%d", n), "func(sum, products *float64, dy *float32, mask *uint16, counts *int16, pixels, dyStep, countStep int)",
 		"adds g = dy[p*dyStep+j], where the bit of mask is set, for p < pixels to sum[j], and g*counts[p*countStep + j mod n] to products[j],",
-		fmt.Sprintf("for 16 channels j and %s, in ascending order, products rounded first. A pixel has dyStep bits of mask.", source(n)))
+		fmt.Sprintf("for 16 channels j and %s, in ascending order, products rounded first. A pixel has dyStep bits of mask.", sources(n)))
 	dy, mask, src, pixels := param("dy"), param("mask"), param("counts"), param("pixels")
 	dyStep, maskStep, srcStep := bytes("dyStep"), param("dyStep"), param("countStep")
 	SHRQ(Imm(3), maskStep)
@@ -346,7 +362,7 @@ func (t *tier) blockSpread(n int) {
 	t.function(fmt.Sprintf("BlockSpread%d", n),
 		"func(dx, dy *float32, mask *uint16, counts *int16, scale, a, b *float64, pixels, steps, dxPixel, copyStep int)",
 		"is dx[p*dxPixel+c] = a[c] + b[c]*counts[p*dxPixel+c] + sum over the copies j of c of scale[j]*dy[p*dyPixel+j] where the bit of mask is",
-		fmt.Sprintf("set, for %d channels c and p < pixels, in ascending order, products rounded first. %s. The copies come in steps of 16 elements,", min(n, 16), source(n)),
+		fmt.Sprintf("set, for %d channels c and p < pixels, in ascending order, products rounded first. %s. The copies come in steps of 16 elements,", min(n, 16), sources(n)),
 		"copyStep elements apart, and dyPixel, the elements of a pixel and the bits of its mask, is steps*copyStep. pixels and steps are at least 1.")
 	dx, dy, mask, src, pixels := param("dx"), param("dy"), param("mask"), param("counts"), param("pixels")
 	a, b, copyStep := param("a"), param("b"), param("copyStep")
