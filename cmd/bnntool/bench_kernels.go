@@ -56,7 +56,7 @@ func (e *env) benchKernels(c *cli.Context) error {
 		return t.writeCSV(e.stdout)
 	}
 	fmt.Fprintf(e.stdout, "1-bit convolution, 3x3, stride 1, padded, bits to bits; one thread, %d samples each\n\n", benchmark.MinSamples)
-	t.numbers, t.head = 3, []string{"h", "w", "cin", "cout", "kernel", "min us", "median us", "GMAC/s"}
+	t.align, t.head = "rrrrlrrr", []string{"h", "w", "cin", "cout", "kernel", "min us", "median us", "GMAC/s"}
 	if err := t.writeMarkdown(e.stdout); err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func modelBenchCSV(r *benchmark.Result) *table {
 // printModelBench prints both parts for people.
 func (e *env) printModelBench(path string, r *benchmark.Result) error {
 	fmt.Fprintf(e.stdout, "%s: %s, %d bytes, %.2f million multiplications an image, %s kernels\n\n", path, r.Info.Name, r.Info.FileBytes, float64(r.Info.MACs)/1e6, r.Tier)
-	t := &table{head: []string{"threads", "images", "min us", "median us", "p99 us", "images/s"}, numbers: 6}
+	t := &table{head: []string{"threads", "images", "min us", "median us", "p99 us", "images/s"}, align: "rrrrrr"}
 	for _, l := range r.Latencies {
 		t.add(l.Threads, l.Batch, microseconds(l.Min()), microseconds(l.Median()), microseconds(l.P99()), fmt.Sprintf("%.0f", l.ImagesPerSecond()))
 	}
@@ -89,7 +89,7 @@ func (e *env) printModelBench(path string, r *benchmark.Result) error {
 	}
 	fmt.Fprintln(e.stdout, "\nOne image on one thread, layer by layer:")
 	fmt.Fprintln(e.stdout)
-	t = &table{head: []string{"layer", "kernel", "output", "min us", "median us", "GMAC/s", "share"}, numbers: 4}
+	t = &table{head: []string{"layer", "kernel", "output", "min us", "median us", "GMAC/s", "share"}, align: "lllrrrr"}
 	for _, l := range r.Layers {
 		gmacs := ""
 		if l.MACs > 0 {

@@ -65,7 +65,7 @@ func TestDeviceBuild(t *testing.T) {
 		want string
 	}{
 		{[]string{"eval", "r/model.bnn", "--logits", "got.csv"}, exitDone, "engine=runtime\n"},
-		{[]string{"inspect", "r/model.bnn"}, exitDone, "artifact of recu-resnet20"},
+		{[]string{"inspect", "r/model.bnn", "--verify"}, exitDone, "no bit differs"},
 		{[]string{"eval", "r/best.safetensors"}, exitFault, "r/best.safetensors is no artifact, and this bnntool is built for a device"},
 		{[]string{"inspect", "r/best.safetensors"}, exitFault, "is no artifact"},
 		{[]string{"inspect", "digits"}, exitFault, "digits: there is no such file"},

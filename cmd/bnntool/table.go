@@ -4,15 +4,16 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 // table is rows of cells below a head.
 type table struct {
-	head    []string
-	numbers int // the last columns hold numbers, which stand right
-	rows    [][]string
+	head  []string
+	align string // for each column: l, it stands left, or r, right as numbers do
+	rows  [][]string
 }
 
 // add appends a row.
@@ -32,39 +33,54 @@ func (t *table) writeCSV(w io.Writer) error {
 	return c.WriteAll(t.rows)
 }
 
-// writeMarkdown writes the table in Markdown, with its columns aligned for those who read it as it is.
-func (t *table) writeMarkdown(w io.Writer) error {
+// lines returns the head and the rows with every cell filled up to its column's width.
+func (t *table) lines() [][]string {
 	width := make([]int, len(t.head))
-	for _, row := range append([][]string{t.head}, t.rows...) {
+	all := append([][]string{t.head}, t.rows...)
+	for _, row := range all {
 		for i, cell := range row {
 			width[i] = max(width[i], utf8.RuneCountInString(cell))
 		}
 	}
-	first := len(t.head) - t.numbers // column of numbers
-	var b strings.Builder
-	line := func(cells []string) {
-		for i, cell := range cells {
+	lines := make([][]string, len(all))
+	for n, row := range all {
+		for i, cell := range row {
 			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
-			if i >= first {
-				b.WriteString("| " + pad + cell + " ")
+			if t.align[i] == 'r' {
+				cell = pad + cell
 			} else {
-				b.WriteString("| " + cell + pad + " ")
+				cell += pad
 			}
+			lines[n] = append(lines[n], cell)
 		}
-		b.WriteString("|\n")
 	}
-	line(t.head)
+	return lines
+}
+
+// writeText writes the table in columns.
+func (t *table) writeText(w io.Writer) error {
+	for _, cells := range t.lines() {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "  "), " ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeMarkdown writes the table in Markdown, in columns for those who read it as it is.
+func (t *table) writeMarkdown(w io.Writer) error {
+	lines := t.lines()
 	rule := make([]string, len(t.head))
-	for i := range rule {
-		rule[i] = strings.Repeat("-", width[i])
-		if i >= first {
+	for i, cell := range lines[0] {
+		rule[i] = strings.Repeat("-", utf8.RuneCountInString(cell))
+		if t.align[i] == 'r' {
 			rule[i] = rule[i][1:] + ":"
 		}
 	}
-	line(rule)
-	for _, row := range t.rows {
-		line(row)
+	for _, cells := range slices.Insert(lines, 1, rule) {
+		if _, err := fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")); err != nil {
+			return err
+		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return nil
 }

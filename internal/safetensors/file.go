@@ -134,6 +134,9 @@ func (f *File) Lookup(name string) (Info, bool) {
 // HasChecksums reports whether the file records checksums, so that whatever is read from it is verified.
 func (f *File) HasChecksums() bool { return f.sums != nil }
 
+// Checksum returns the CRC-32C that the file records for a tensor, 8 lower-case hex digits; "" if it records none.
+func (f *File) Checksum(name string) string { return f.sums[name] }
+
 // DataOffset returns where in the file the data section starts.
 func (f *File) DataOffset() int64 { return f.data }
 
