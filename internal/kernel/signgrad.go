@@ -73,10 +73,11 @@ func (f *SignGradients) NewScratch() *SignGradScratch {
 // Input writes to dx, [H,W,C], the gradient of the convolution by its input, for the gradient dy, [OutH,OutW,K], of its
 // result. With p the padded dy (paddedOut) and w' the filters with reversed taps, all ±1, it is
 //
-//	dx[y,z,c] = Σ_b Σ_r Σ_s Σ_q (((±p[..,k] ± p[..,k+1]) ± p[..,k+2]) ± p[..,k+3])     p[..] = p[y+r,z+s], ± = w'[r,s,..,c]
+//	dx[y,z,c] = Σ_s Σ_b Σ_r Σ_q (((±p[..,k] ± p[..,k+1]) ± p[..,k+2]) ± p[..,k+3])     p[..] = p[y+r,z+s], ± = w'[r,s,..,c]
 //
-// over the blocks b of 16 filters, the taps r,s and the groups q of four filters of the block, k the first of them: one
-// sum over taps and groups for each block, from 0, which is then added to the sum of the blocks; all in ascending order.
+// over the columns s of the taps, the blocks b of 16 filters, the rows r of the taps and the groups q of four filters of
+// the block, k the first of them: one sum over rows and groups for each block, which is added to the column's, and the
+// columns are added up; each from 0 and in ascending order.
 func (f *SignGradients) Input(dx, dy []float32, scratch *SignGradScratch) {
 	g := f.g
 	checkLen("SignGradients.Input", "dx", len(dx), g.InLen())
@@ -99,25 +100,33 @@ func (f *SignGradients) inputElement(dy []float32, y, z, c int) float32 {
 	oh, ow, gk, rs, off := g.OutH(), g.OutW(), g.K/g.Groups, g.Kernel*g.Kernel, g.Kernel-1-g.Pad
 	firstFilter := c / g.GroupC() * gk
 	var total float32
-	for block := 0; block < gk; block += filtersPerSum {
-		end := min(block+filtersPerSum, gk)
-		var sum float32
-		for t := range rs {
-			oy, oz := y+t/g.Kernel-off, z+t%g.Kernel-off
-			if oy < 0 || oz < 0 || oy%g.Stride != 0 || oz%g.Stride != 0 || oy/g.Stride >= oh || oz/g.Stride >= ow {
-				continue
-			}
-			d := dy[(oy/g.Stride*ow+oz/g.Stride)*g.K+firstFilter:][:gk]
-			w := f.signs[(c*rs+t)*gk:][:gk]
-			for k := block; k < end; k += 4 {
-				var four float32
-				for i := k; i < min(k+4, end); i++ {
-					four += float32(w[i] * d[i])
-				}
-				sum += four
-			}
+	for s := range g.Kernel {
+		oz := z + s - off
+		if oz < 0 || oz%g.Stride != 0 || oz/g.Stride >= ow {
+			continue
 		}
-		total += sum
+		var column float32
+		for block := 0; block < gk; block += filtersPerSum {
+			end := min(block+filtersPerSum, gk)
+			var sum float32
+			for r := range g.Kernel {
+				oy := y + r - off
+				if oy < 0 || oy%g.Stride != 0 || oy/g.Stride >= oh {
+					continue
+				}
+				d := dy[(oy/g.Stride*ow+oz/g.Stride)*g.K+firstFilter:][:gk]
+				w := f.signs[(c*rs+r*g.Kernel+s)*gk:][:gk]
+				for k := block; k < end; k += 4 {
+					var four float32
+					for i := k; i < min(k+4, end); i++ {
+						four += float32(w[i] * d[i])
+					}
+					sum += four
+				}
+			}
+			column += sum
+		}
+		total += column
 	}
 	return total
 }

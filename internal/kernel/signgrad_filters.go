@@ -97,7 +97,7 @@ func (t *filterTables) run(dw, dy []float32, x []uint64, scratch []float32, offs
 			for s := range g.Kernel {
 				at := ((r%g.Stride*g.Kernel+s)*t.offsetRows + first + r/g.Stride) * offsetRow
 				t.k.sum(dw[(r*g.Kernel+s)*g.C*t.filters:], table[(first-y0)*t.rowLen():], offsets[at:], t.filters/t.k.lanes, g.C,
-					end-first, t.groups, t.filters, t.rowLen(), offsetRow, t.channels)
+					end-first, t.groups, t.filters, t.rowLen(), offsetRow, t.channels, true)
 			}
 		}
 	}

@@ -22,20 +22,22 @@ type signKernels struct {
 
 // signSum sums up entries of a table for blocks of some outputs of some vectors each:
 //
-//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//	dst[o*dstStep+l] = sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
 //
-// for l < vectors·lanes, from 0 and in ascending order; offsets count bytes.
+// for l < vectors·lanes, from 0 and in ascending order, then added to what is in dst if add is 1; offsets count bytes.
 type signSum struct {
 	vectors, outputs int
-	run              func(dst, table *float32, offsets *int32, blocks, rows, n, dstStep, tableRow, offsetRow, offsetStep int)
+	run              func(dst, table *float32, offsets *int32, blocks, rows, n, dstStep, tableRow, offsetRow, offsetStep, add int)
 }
 
 // signLayout are kernels for gradients that do not depend on the vectors' width.
 type signLayout struct {
 	// pixels is dst[e*dstStep+p] = entry e of src[p*srcStep+0..3] for p < 8·blocks.
 	pixels func(dst, src *float32, blocks, srcStep, dstStep int)
-	// transpose is dst[p*dstStep+c] = src[c*srcStep+p] for p < 8·blocks and c < 8.
-	transpose func(dst, src *float32, blocks, srcStep, dstStep int)
+	// combine is, for p < pixels <= 8 and c < 8·groups,
+	//
+	//	dst[p*dstStep+c] = sum over s < columns of planes[s*columnStep+c*planeStep+p] where masks[8*s+p] is not 0
+	combine func(dst, planes *float32, masks *int32, groups, columns, pixels, planeStep, columnStep, dstStep int)
 	// offsets is, for the bytes of 8 channels of each of vectors planes,
 	//
 	//	dst[(g*vectors+v)*8+c] = base[g] + entryBytes * (bits c of x[v*plane+4*g+0..3], the first one lowest)
@@ -53,13 +55,17 @@ func signsFor(n int) *signKernels {
 }
 
 // sum is signSum for any number of vectors and outputs.
-func (k *signKernels) sum(dst, table []float32, offsets []int32, vectors, outputs, rows, n, dstStep, tableRow, offsetRow, offsetStep int) {
+func (k *signKernels) sum(dst, table []float32, offsets []int32, vectors, outputs, rows, n, dstStep, tableRow, offsetRow, offsetStep int, add bool) {
+	flag := 0
+	if add {
+		flag = 1
+	}
 	for v := 0; v < vectors; {
 		width := 0
 		for o := 0; o < outputs; {
 			s := k.tile(vectors-v, outputs-o)
 			blocks := (outputs - o) / s.outputs
-			s.run(&dst[o*dstStep+v*k.lanes], &table[v*k.lanes], &offsets[o], blocks, rows, n, dstStep, tableRow, offsetRow, offsetStep)
+			s.run(&dst[o*dstStep+v*k.lanes], &table[v*k.lanes], &offsets[o], blocks, rows, n, dstStep, tableRow, offsetRow, offsetStep, flag)
 			o += blocks * s.outputs
 			width = s.vectors
 		}

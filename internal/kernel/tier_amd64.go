@@ -89,7 +89,7 @@ var avx512Signs = signKernels{lanes: 16, channels: avx512.TableChannels, sums: [
 	{8, 1, avx512.SignSum1x8}, {4, 2, avx512.SignSum2x4}, {4, 1, avx512.SignSum1x4}, {2, 4, avx512.SignSum4x2}, {2, 1, avx512.SignSum1x2}, {1, 8, avx512.SignSum8x1}, {1, 1, avx512.SignSum1x1},
 }}
 
-var avx2SignLayout = signLayout{avx2.TablePixels, avx2.Transpose, avx2.TableOffsets}
+var avx2SignLayout = signLayout{avx2.TablePixels, avx2.CombineColumns, avx2.TableOffsets}
 
 var avx2Device = deviceKernels{
 	convLayer: []flatTile{{16, 4, avx2.FlatConvTile2x4}, {16, 1, avx2.FlatConvTile2x1}, {8, 4, avx2.FlatConvTile1x4}, {8, 1, avx2.FlatConvTile1x1}},

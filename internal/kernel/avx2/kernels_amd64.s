@@ -517,9 +517,9 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func SignSum1x8(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum1x8(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX
-TEXT ·SignSum1x8(SB), NOSPLIT, $0-80
+TEXT ·SignSum1x8(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -546,41 +546,48 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Y0, Y0
-	VADDPS  32(DI)(R12*1), Y1, Y1
-	VADDPS  64(DI)(R12*1), Y2, Y2
-	VADDPS  96(DI)(R12*1), Y3, Y3
-	VADDPS  128(DI)(R12*1), Y4, Y4
-	VADDPS  160(DI)(R12*1), Y5, Y5
-	VADDPS  192(DI)(R12*1), Y6, Y6
-	VADDPS  224(DI)(R12*1), Y7, Y7
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Y0, Y0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Y0, Y0
+	VADDPS 32(DI)(R12*1), Y1, Y1
+	VADDPS 64(DI)(R12*1), Y2, Y2
+	VADDPS 96(DI)(R12*1), Y3, Y3
+	VADDPS 128(DI)(R12*1), Y4, Y4
+	VADDPS 160(DI)(R12*1), Y5, Y5
+	VADDPS 192(DI)(R12*1), Y6, Y6
+	VADDPS 224(DI)(R12*1), Y7, Y7
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS 64(R8), Y2, Y2
+	VADDPS 96(R8), Y3, Y3
+	VADDPS 128(R8), Y4, Y4
+	VADDPS 160(R8), Y5, Y5
+	VADDPS 192(R8), Y6, Y6
+	VADDPS 224(R8), Y7, Y7
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
 	VMOVUPS Y1, 32(AX)
-	VADDPS  64(AX), Y2, Y2
 	VMOVUPS Y2, 64(AX)
-	VADDPS  96(AX), Y3, Y3
 	VMOVUPS Y3, 96(AX)
-	VADDPS  128(AX), Y4, Y4
 	VMOVUPS Y4, 128(AX)
-	VADDPS  160(AX), Y5, Y5
 	VMOVUPS Y5, 160(AX)
-	VADDPS  192(AX), Y6, Y6
 	VMOVUPS Y6, 192(AX)
-	VADDPS  224(AX), Y7, Y7
 	VMOVUPS Y7, 224(AX)
 	ADDQ    BX, AX
 	ADDQ    $0x04, CX
@@ -589,9 +596,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum2x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum2x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX
-TEXT ·SignSum2x4(SB), NOSPLIT, $0-80
+TEXT ·SignSum2x4(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -618,43 +625,51 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Y0, Y0
-	VADDPS  32(DI)(R12*1), Y1, Y1
-	VADDPS  64(DI)(R12*1), Y2, Y2
-	VADDPS  96(DI)(R12*1), Y3, Y3
-	MOVL    4(R10), R12
-	VADDPS  (DI)(R12*1), Y4, Y4
-	VADDPS  32(DI)(R12*1), Y5, Y5
-	VADDPS  64(DI)(R12*1), Y6, Y6
-	VADDPS  96(DI)(R12*1), Y7, Y7
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Y0, Y0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Y0, Y0
+	VADDPS 32(DI)(R12*1), Y1, Y1
+	VADDPS 64(DI)(R12*1), Y2, Y2
+	VADDPS 96(DI)(R12*1), Y3, Y3
+	MOVL   4(R10), R12
+	VADDPS (DI)(R12*1), Y4, Y4
+	VADDPS 32(DI)(R12*1), Y5, Y5
+	VADDPS 64(DI)(R12*1), Y6, Y6
+	VADDPS 96(DI)(R12*1), Y7, Y7
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS 64(R8), Y2, Y2
+	VADDPS 96(R8), Y3, Y3
+	ADDQ   BX, R8
+	VADDPS (R8), Y4, Y4
+	VADDPS 32(R8), Y5, Y5
+	VADDPS 64(R8), Y6, Y6
+	VADDPS 96(R8), Y7, Y7
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
 	VMOVUPS Y1, 32(AX)
-	VADDPS  64(AX), Y2, Y2
 	VMOVUPS Y2, 64(AX)
-	VADDPS  96(AX), Y3, Y3
 	VMOVUPS Y3, 96(AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Y4, Y4
 	VMOVUPS Y4, (AX)
-	VADDPS  32(AX), Y5, Y5
 	VMOVUPS Y5, 32(AX)
-	VADDPS  64(AX), Y6, Y6
 	VMOVUPS Y6, 64(AX)
-	VADDPS  96(AX), Y7, Y7
 	VMOVUPS Y7, 96(AX)
 	ADDQ    BX, AX
 	ADDQ    $0x08, CX
@@ -663,9 +678,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum1x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum1x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX
-TEXT ·SignSum1x4(SB), NOSPLIT, $0-80
+TEXT ·SignSum1x4(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -688,29 +703,36 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Y0, Y0
-	VADDPS  32(DI)(R12*1), Y1, Y1
-	VADDPS  64(DI)(R12*1), Y2, Y2
-	VADDPS  96(DI)(R12*1), Y3, Y3
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Y0, Y0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Y0, Y0
+	VADDPS 32(DI)(R12*1), Y1, Y1
+	VADDPS 64(DI)(R12*1), Y2, Y2
+	VADDPS 96(DI)(R12*1), Y3, Y3
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	VADDPS 64(R8), Y2, Y2
+	VADDPS 96(R8), Y3, Y3
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
 	VMOVUPS Y1, 32(AX)
-	VADDPS  64(AX), Y2, Y2
 	VMOVUPS Y2, 64(AX)
-	VADDPS  96(AX), Y3, Y3
 	VMOVUPS Y3, 96(AX)
 	ADDQ    BX, AX
 	ADDQ    $0x04, CX
@@ -719,9 +741,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum4x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum4x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX
-TEXT ·SignSum4x2(SB), NOSPLIT, $0-80
+TEXT ·SignSum4x2(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -748,47 +770,57 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Y0, Y0
-	VADDPS  32(DI)(R12*1), Y1, Y1
-	MOVL    4(R10), R12
-	VADDPS  (DI)(R12*1), Y2, Y2
-	VADDPS  32(DI)(R12*1), Y3, Y3
-	MOVL    8(R10), R12
-	VADDPS  (DI)(R12*1), Y4, Y4
-	VADDPS  32(DI)(R12*1), Y5, Y5
-	MOVL    12(R10), R12
-	VADDPS  (DI)(R12*1), Y6, Y6
-	VADDPS  32(DI)(R12*1), Y7, Y7
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Y0, Y0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Y0, Y0
+	VADDPS 32(DI)(R12*1), Y1, Y1
+	MOVL   4(R10), R12
+	VADDPS (DI)(R12*1), Y2, Y2
+	VADDPS 32(DI)(R12*1), Y3, Y3
+	MOVL   8(R10), R12
+	VADDPS (DI)(R12*1), Y4, Y4
+	VADDPS 32(DI)(R12*1), Y5, Y5
+	MOVL   12(R10), R12
+	VADDPS (DI)(R12*1), Y6, Y6
+	VADDPS 32(DI)(R12*1), Y7, Y7
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	ADDQ   BX, R8
+	VADDPS (R8), Y2, Y2
+	VADDPS 32(R8), Y3, Y3
+	ADDQ   BX, R8
+	VADDPS (R8), Y4, Y4
+	VADDPS 32(R8), Y5, Y5
+	ADDQ   BX, R8
+	VADDPS (R8), Y6, Y6
+	VADDPS 32(R8), Y7, Y7
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
 	VMOVUPS Y1, 32(AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Y2, Y2
 	VMOVUPS Y2, (AX)
-	VADDPS  32(AX), Y3, Y3
 	VMOVUPS Y3, 32(AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Y4, Y4
 	VMOVUPS Y4, (AX)
-	VADDPS  32(AX), Y5, Y5
 	VMOVUPS Y5, 32(AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Y6, Y6
 	VMOVUPS Y6, (AX)
-	VADDPS  32(AX), Y7, Y7
 	VMOVUPS Y7, 32(AX)
 	ADDQ    BX, AX
 	ADDQ    $0x10, CX
@@ -797,9 +829,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum1x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum1x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX
-TEXT ·SignSum1x2(SB), NOSPLIT, $0-80
+TEXT ·SignSum1x2(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -820,23 +852,30 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Y0, Y0
-	VADDPS  32(DI)(R12*1), Y1, Y1
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Y0, Y0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Y0, Y0
+	VADDPS 32(DI)(R12*1), Y1, Y1
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
 	VMOVUPS Y1, 32(AX)
 	ADDQ    BX, AX
 	ADDQ    $0x04, CX
@@ -845,9 +884,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum8x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum8x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX
-TEXT ·SignSum8x1(SB), NOSPLIT, $0-80
+TEXT ·SignSum8x1(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -874,55 +913,69 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Y0, Y0
-	MOVL    4(R10), R12
-	VADDPS  (DI)(R12*1), Y1, Y1
-	MOVL    8(R10), R12
-	VADDPS  (DI)(R12*1), Y2, Y2
-	MOVL    12(R10), R12
-	VADDPS  (DI)(R12*1), Y3, Y3
-	MOVL    16(R10), R12
-	VADDPS  (DI)(R12*1), Y4, Y4
-	MOVL    20(R10), R12
-	VADDPS  (DI)(R12*1), Y5, Y5
-	MOVL    24(R10), R12
-	VADDPS  (DI)(R12*1), Y6, Y6
-	MOVL    28(R10), R12
-	VADDPS  (DI)(R12*1), Y7, Y7
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Y0, Y0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Y0, Y0
+	MOVL   4(R10), R12
+	VADDPS (DI)(R12*1), Y1, Y1
+	MOVL   8(R10), R12
+	VADDPS (DI)(R12*1), Y2, Y2
+	MOVL   12(R10), R12
+	VADDPS (DI)(R12*1), Y3, Y3
+	MOVL   16(R10), R12
+	VADDPS (DI)(R12*1), Y4, Y4
+	MOVL   20(R10), R12
+	VADDPS (DI)(R12*1), Y5, Y5
+	MOVL   24(R10), R12
+	VADDPS (DI)(R12*1), Y6, Y6
+	MOVL   28(R10), R12
+	VADDPS (DI)(R12*1), Y7, Y7
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Y0, Y0
+	ADDQ   BX, R8
+	VADDPS (R8), Y1, Y1
+	ADDQ   BX, R8
+	VADDPS (R8), Y2, Y2
+	ADDQ   BX, R8
+	VADDPS (R8), Y3, Y3
+	ADDQ   BX, R8
+	VADDPS (R8), Y4, Y4
+	ADDQ   BX, R8
+	VADDPS (R8), Y5, Y5
+	ADDQ   BX, R8
+	VADDPS (R8), Y6, Y6
+	ADDQ   BX, R8
+	VADDPS (R8), Y7, Y7
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Y0, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Y1, Y1
 	VMOVUPS Y1, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Y2, Y2
 	VMOVUPS Y2, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Y3, Y3
 	VMOVUPS Y3, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Y4, Y4
 	VMOVUPS Y4, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Y5, Y5
 	VMOVUPS Y5, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Y6, Y6
 	VMOVUPS Y6, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Y7, Y7
 	VMOVUPS Y7, (AX)
 	ADDQ    BX, AX
 	ADDQ    $0x20, CX
@@ -931,9 +984,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum1x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum1x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX
-TEXT ·SignSum1x1(SB), NOSPLIT, $0-80
+TEXT ·SignSum1x1(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -953,20 +1006,27 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Y0, Y0
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Y0, Y0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Y0, Y0
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Y0, Y0
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Y0, (AX)
 	ADDQ    BX, AX
 	ADDQ    $0x04, CX
@@ -1132,72 +1192,117 @@ block:
 	VZEROUPPER
 	RET
 
-// func Transpose(dst *float32, src *float32, blocks int, srcStep int, dstStep int)
+// func CombineColumns(dst *float32, planes *float32, masks *int32, groups int, columns int, pixels int, planeStep int, columnStep int, dstStep int)
 // Requires: AVX
-TEXT ·Transpose(SB), NOSPLIT, $0-40
+TEXT ·CombineColumns(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ blocks+16(FP), DX
-	MOVQ srcStep+24(FP), BX
+	MOVQ planes+8(FP), CX
+	MOVQ groups+24(FP), DX
+	MOVQ planeStep+48(FP), BX
 	SHLQ $0x02, BX
-	MOVQ dstStep+32(FP), SI
-	SHLQ $0x02, SI
-	LEAQ (CX)(BX*4), DI
-	LEAQ (BX)(BX*2), R8
+	LEAQ (BX)(BX*2), SI
 
-block:
-	VMOVUPS     (CX), X0
-	VINSERTF128 $0x01, (DI), Y0, Y0
-	VMOVUPS     (CX)(BX*1), X1
-	VINSERTF128 $0x01, (DI)(BX*1), Y1, Y1
-	VMOVUPS     (CX)(BX*2), X2
-	VINSERTF128 $0x01, (DI)(BX*2), Y2, Y2
-	VMOVUPS     (CX)(R8*1), X3
-	VINSERTF128 $0x01, (DI)(R8*1), Y3, Y3
-	VUNPCKLPS   Y1, Y0, Y4
-	VUNPCKHPS   Y1, Y0, Y5
-	VUNPCKLPS   Y3, Y2, Y6
-	VUNPCKHPS   Y3, Y2, Y7
-	VUNPCKLPD   Y6, Y4, Y8
-	VUNPCKHPD   Y6, Y4, Y4
-	VUNPCKLPD   Y7, Y5, Y6
-	VUNPCKHPD   Y7, Y5, Y5
-	VMOVUPS     Y8, (AX)
-	ADDQ        SI, AX
-	VMOVUPS     Y4, (AX)
-	ADDQ        SI, AX
-	VMOVUPS     Y6, (AX)
-	ADDQ        SI, AX
-	VMOVUPS     Y5, (AX)
-	ADDQ        SI, AX
-	VMOVUPS     16(CX), X9
-	VINSERTF128 $0x01, 16(DI), Y9, Y9
-	VMOVUPS     16(CX)(BX*1), X10
-	VINSERTF128 $0x01, 16(DI)(BX*1), Y10, Y10
-	VMOVUPS     16(CX)(BX*2), X11
-	VINSERTF128 $0x01, 16(DI)(BX*2), Y11, Y11
-	VMOVUPS     16(CX)(R8*1), X12
-	VINSERTF128 $0x01, 16(DI)(R8*1), Y12, Y12
-	VUNPCKLPS   Y10, Y9, Y4
-	VUNPCKHPS   Y10, Y9, Y5
-	VUNPCKLPS   Y12, Y11, Y6
-	VUNPCKHPS   Y12, Y11, Y7
-	VUNPCKLPD   Y6, Y4, Y8
-	VUNPCKHPD   Y6, Y4, Y4
-	VUNPCKLPD   Y7, Y5, Y6
-	VUNPCKHPD   Y7, Y5, Y5
-	VMOVUPS     Y8, (AX)
-	ADDQ        SI, AX
-	VMOVUPS     Y4, (AX)
-	ADDQ        SI, AX
-	VMOVUPS     Y6, (AX)
-	ADDQ        SI, AX
-	VMOVUPS     Y5, (AX)
-	ADDQ        SI, AX
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DI
-	DECQ        DX
-	JNZ         block
+group:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   CX, DI
+	MOVQ   masks+16(FP), R8
+	MOVQ   columns+32(FP), R9
+
+column:
+	MOVQ       columnStep+56(FP), R11
+	SHLQ       $0x02, R11
+	VMOVUPS    (R8), Y8
+	LEAQ       (DI)(BX*4), R10
+	VANDPS     (DI), Y8, Y9
+	VADDPS     Y9, Y0, Y0
+	VANDPS     (DI)(BX*1), Y8, Y9
+	VADDPS     Y9, Y1, Y1
+	VANDPS     (DI)(BX*2), Y8, Y9
+	VADDPS     Y9, Y2, Y2
+	VANDPS     (DI)(SI*1), Y8, Y9
+	VADDPS     Y9, Y3, Y3
+	VANDPS     (R10), Y8, Y9
+	VADDPS     Y9, Y4, Y4
+	VANDPS     (R10)(BX*1), Y8, Y9
+	VADDPS     Y9, Y5, Y5
+	VANDPS     (R10)(BX*2), Y8, Y9
+	VADDPS     Y9, Y6, Y6
+	VANDPS     (R10)(SI*1), Y8, Y8
+	VADDPS     Y8, Y7, Y7
+	ADDQ       R11, DI
+	ADDQ       $0x20, R8
+	DECQ       R9
+	JNZ        column
+	MOVQ       AX, DI
+	MOVQ       pixels+40(FP), R8
+	MOVQ       dstStep+64(FP), R9
+	SHLQ       $0x02, R9
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VUNPCKLPD  Y1, Y8, Y7
+	VUNPCKHPD  Y1, Y8, Y1
+	VUNPCKLPD  Y2, Y0, Y8
+	VUNPCKHPD  Y2, Y0, Y0
+	VUNPCKLPD  Y5, Y3, Y2
+	VUNPCKHPD  Y5, Y3, Y3
+	VUNPCKLPD  Y6, Y4, Y5
+	VUNPCKHPD  Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x31, Y2, Y7, Y7
+	VPERM2F128 $0x20, Y3, Y1, Y2
+	VPERM2F128 $0x31, Y3, Y1, Y3
+	VPERM2F128 $0x20, Y5, Y8, Y1
+	VPERM2F128 $0x31, Y5, Y8, Y8
+	VPERM2F128 $0x20, Y4, Y0, Y5
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (DI)
+	DECQ       R8
+	JZ         stored
+	ADDQ       R9, DI
+	VMOVUPS    Y2, (DI)
+	DECQ       R8
+	JZ         stored
+	ADDQ       R9, DI
+	VMOVUPS    Y1, (DI)
+	DECQ       R8
+	JZ         stored
+	ADDQ       R9, DI
+	VMOVUPS    Y5, (DI)
+	DECQ       R8
+	JZ         stored
+	ADDQ       R9, DI
+	VMOVUPS    Y7, (DI)
+	DECQ       R8
+	JZ         stored
+	ADDQ       R9, DI
+	VMOVUPS    Y3, (DI)
+	DECQ       R8
+	JZ         stored
+	ADDQ       R9, DI
+	VMOVUPS    Y8, (DI)
+	DECQ       R8
+	JZ         stored
+	ADDQ       R9, DI
+	VMOVUPS    Y0, (DI)
+
+stored:
+	ADDQ $0x20, AX
+	LEAQ (CX)(BX*8), CX
+	DECQ DX
+	JNZ  group
 	VZEROUPPER
 	RET
 

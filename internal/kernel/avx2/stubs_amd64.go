@@ -70,73 +70,73 @@ func GradTile4x1(dw *float32, dy *float32, x *float32, rows int, pixels int, dyR
 
 // SignSum1x8 adds up entries of a table:
 //
-//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//	dst[o*dstStep+l] = sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
 //
-// for o < 1*blocks and l < 64, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
-// are at least 1.
+// for o < 1*blocks and l < 64, from 0 and in ascending order, then added to what is in dst if add is 1. Offsets count bytes,
+// strides elements; blocks, rows and n are at least 1.
 //
 //go:noescape
-func SignSum1x8(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+func SignSum1x8(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 
 // SignSum2x4 adds up entries of a table:
 //
-//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//	dst[o*dstStep+l] = sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
 //
-// for o < 2*blocks and l < 32, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
-// are at least 1.
+// for o < 2*blocks and l < 32, from 0 and in ascending order, then added to what is in dst if add is 1. Offsets count bytes,
+// strides elements; blocks, rows and n are at least 1.
 //
 //go:noescape
-func SignSum2x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+func SignSum2x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 
 // SignSum1x4 adds up entries of a table:
 //
-//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//	dst[o*dstStep+l] = sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
 //
-// for o < 1*blocks and l < 32, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
-// are at least 1.
+// for o < 1*blocks and l < 32, from 0 and in ascending order, then added to what is in dst if add is 1. Offsets count bytes,
+// strides elements; blocks, rows and n are at least 1.
 //
 //go:noescape
-func SignSum1x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+func SignSum1x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 
 // SignSum4x2 adds up entries of a table:
 //
-//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//	dst[o*dstStep+l] = sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
 //
-// for o < 4*blocks and l < 16, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
-// are at least 1.
+// for o < 4*blocks and l < 16, from 0 and in ascending order, then added to what is in dst if add is 1. Offsets count bytes,
+// strides elements; blocks, rows and n are at least 1.
 //
 //go:noescape
-func SignSum4x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+func SignSum4x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 
 // SignSum1x2 adds up entries of a table:
 //
-//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//	dst[o*dstStep+l] = sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
 //
-// for o < 1*blocks and l < 16, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
-// are at least 1.
+// for o < 1*blocks and l < 16, from 0 and in ascending order, then added to what is in dst if add is 1. Offsets count bytes,
+// strides elements; blocks, rows and n are at least 1.
 //
 //go:noescape
-func SignSum1x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+func SignSum1x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 
 // SignSum8x1 adds up entries of a table:
 //
-//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//	dst[o*dstStep+l] = sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
 //
-// for o < 8*blocks and l < 8, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
-// are at least 1.
+// for o < 8*blocks and l < 8, from 0 and in ascending order, then added to what is in dst if add is 1. Offsets count bytes,
+// strides elements; blocks, rows and n are at least 1.
 //
 //go:noescape
-func SignSum8x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+func SignSum8x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 
 // SignSum1x1 adds up entries of a table:
 //
-//	dst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
+//	dst[o*dstStep+l] = sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]
 //
-// for o < 1*blocks and l < 8, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n
-// are at least 1.
+// for o < 1*blocks and l < 8, from 0 and in ascending order, then added to what is in dst if add is 1. Offsets count bytes,
+// strides elements; blocks, rows and n are at least 1.
 //
 //go:noescape
-func SignSum1x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+func SignSum1x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 
 // TableChannels is dst[e*dstStep+i] = ((±a[i] ± b[i]) ± c[i]) ± d[i] for e < 16 over vectors of the tier's lanes, at least 1; minus where the
 // bit of e is set, the lowest for a.
@@ -150,10 +150,12 @@ func TableChannels(dst *float32, a *float32, b *float32, c *float32, d *float32,
 //go:noescape
 func TablePixels(dst *float32, src *float32, blocks int, srcStep int, dstStep int)
 
-// Transpose is dst[p*dstStep+c] = src[c*srcStep+p] for p < 8*blocks and c < 8; blocks is at least 1.
+// CombineColumns is dst[p*dstStep+c] = sum over s < columns, from 0 and in ascending order, of planes[s*columnStep+c*planeStep+p] where masks[8*s+p]
+// is -1 and of 0 where it is 0, for p < pixels and c < 8*groups. groups and columns are at least 1, pixels is 1 to 8. It reads eight
+// elements of every plane.
 //
 //go:noescape
-func Transpose(dst *float32, src *float32, blocks int, srcStep int, dstStep int)
+func CombineColumns(dst *float32, planes *float32, masks *int32, groups int, columns int, pixels int, planeStep int, columnStep int, dstStep int)
 
 // TableOffsets is dst[(g*vectors+v)*8+c] = base[g] + entryBytes*e for g < groups, v < vectors and c < 8, with the bits of e those at c of the
 // bytes x[v*plane+4*g] to x[v*plane+4*g+3], the first one lowest. entryBytes is below 2^15; groups and vectors are at least 1.

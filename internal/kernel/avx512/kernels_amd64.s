@@ -786,9 +786,9 @@ pixel:
 	VZEROUPPER
 	RET
 
-// func SignSum1x8(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum1x8(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX, AVX512F
-TEXT ·SignSum1x8(SB), NOSPLIT, $0-80
+TEXT ·SignSum1x8(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -815,41 +815,48 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Z0, Z0
-	VADDPS  64(DI)(R12*1), Z1, Z1
-	VADDPS  128(DI)(R12*1), Z2, Z2
-	VADDPS  192(DI)(R12*1), Z3, Z3
-	VADDPS  256(DI)(R12*1), Z4, Z4
-	VADDPS  320(DI)(R12*1), Z5, Z5
-	VADDPS  384(DI)(R12*1), Z6, Z6
-	VADDPS  448(DI)(R12*1), Z7, Z7
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Z0, Z0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Z0, Z0
+	VADDPS 64(DI)(R12*1), Z1, Z1
+	VADDPS 128(DI)(R12*1), Z2, Z2
+	VADDPS 192(DI)(R12*1), Z3, Z3
+	VADDPS 256(DI)(R12*1), Z4, Z4
+	VADDPS 320(DI)(R12*1), Z5, Z5
+	VADDPS 384(DI)(R12*1), Z6, Z6
+	VADDPS 448(DI)(R12*1), Z7, Z7
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS 128(R8), Z2, Z2
+	VADDPS 192(R8), Z3, Z3
+	VADDPS 256(R8), Z4, Z4
+	VADDPS 320(R8), Z5, Z5
+	VADDPS 384(R8), Z6, Z6
+	VADDPS 448(R8), Z7, Z7
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Z0, (AX)
-	VADDPS  64(AX), Z1, Z1
 	VMOVUPS Z1, 64(AX)
-	VADDPS  128(AX), Z2, Z2
 	VMOVUPS Z2, 128(AX)
-	VADDPS  192(AX), Z3, Z3
 	VMOVUPS Z3, 192(AX)
-	VADDPS  256(AX), Z4, Z4
 	VMOVUPS Z4, 256(AX)
-	VADDPS  320(AX), Z5, Z5
 	VMOVUPS Z5, 320(AX)
-	VADDPS  384(AX), Z6, Z6
 	VMOVUPS Z6, 384(AX)
-	VADDPS  448(AX), Z7, Z7
 	VMOVUPS Z7, 448(AX)
 	ADDQ    BX, AX
 	ADDQ    $0x04, CX
@@ -858,9 +865,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum2x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum2x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX, AVX512F
-TEXT ·SignSum2x4(SB), NOSPLIT, $0-80
+TEXT ·SignSum2x4(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -887,43 +894,51 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Z0, Z0
-	VADDPS  64(DI)(R12*1), Z1, Z1
-	VADDPS  128(DI)(R12*1), Z2, Z2
-	VADDPS  192(DI)(R12*1), Z3, Z3
-	MOVL    4(R10), R12
-	VADDPS  (DI)(R12*1), Z4, Z4
-	VADDPS  64(DI)(R12*1), Z5, Z5
-	VADDPS  128(DI)(R12*1), Z6, Z6
-	VADDPS  192(DI)(R12*1), Z7, Z7
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Z0, Z0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Z0, Z0
+	VADDPS 64(DI)(R12*1), Z1, Z1
+	VADDPS 128(DI)(R12*1), Z2, Z2
+	VADDPS 192(DI)(R12*1), Z3, Z3
+	MOVL   4(R10), R12
+	VADDPS (DI)(R12*1), Z4, Z4
+	VADDPS 64(DI)(R12*1), Z5, Z5
+	VADDPS 128(DI)(R12*1), Z6, Z6
+	VADDPS 192(DI)(R12*1), Z7, Z7
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS 128(R8), Z2, Z2
+	VADDPS 192(R8), Z3, Z3
+	ADDQ   BX, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	VADDPS 128(R8), Z6, Z6
+	VADDPS 192(R8), Z7, Z7
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Z0, (AX)
-	VADDPS  64(AX), Z1, Z1
 	VMOVUPS Z1, 64(AX)
-	VADDPS  128(AX), Z2, Z2
 	VMOVUPS Z2, 128(AX)
-	VADDPS  192(AX), Z3, Z3
 	VMOVUPS Z3, 192(AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Z4, Z4
 	VMOVUPS Z4, (AX)
-	VADDPS  64(AX), Z5, Z5
 	VMOVUPS Z5, 64(AX)
-	VADDPS  128(AX), Z6, Z6
 	VMOVUPS Z6, 128(AX)
-	VADDPS  192(AX), Z7, Z7
 	VMOVUPS Z7, 192(AX)
 	ADDQ    BX, AX
 	ADDQ    $0x08, CX
@@ -932,9 +947,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum1x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum1x4(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX, AVX512F
-TEXT ·SignSum1x4(SB), NOSPLIT, $0-80
+TEXT ·SignSum1x4(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -957,29 +972,36 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Z0, Z0
-	VADDPS  64(DI)(R12*1), Z1, Z1
-	VADDPS  128(DI)(R12*1), Z2, Z2
-	VADDPS  192(DI)(R12*1), Z3, Z3
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Z0, Z0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Z0, Z0
+	VADDPS 64(DI)(R12*1), Z1, Z1
+	VADDPS 128(DI)(R12*1), Z2, Z2
+	VADDPS 192(DI)(R12*1), Z3, Z3
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	VADDPS 128(R8), Z2, Z2
+	VADDPS 192(R8), Z3, Z3
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Z0, (AX)
-	VADDPS  64(AX), Z1, Z1
 	VMOVUPS Z1, 64(AX)
-	VADDPS  128(AX), Z2, Z2
 	VMOVUPS Z2, 128(AX)
-	VADDPS  192(AX), Z3, Z3
 	VMOVUPS Z3, 192(AX)
 	ADDQ    BX, AX
 	ADDQ    $0x04, CX
@@ -988,9 +1010,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum4x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum4x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX, AVX512F
-TEXT ·SignSum4x2(SB), NOSPLIT, $0-80
+TEXT ·SignSum4x2(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -1017,47 +1039,57 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Z0, Z0
-	VADDPS  64(DI)(R12*1), Z1, Z1
-	MOVL    4(R10), R12
-	VADDPS  (DI)(R12*1), Z2, Z2
-	VADDPS  64(DI)(R12*1), Z3, Z3
-	MOVL    8(R10), R12
-	VADDPS  (DI)(R12*1), Z4, Z4
-	VADDPS  64(DI)(R12*1), Z5, Z5
-	MOVL    12(R10), R12
-	VADDPS  (DI)(R12*1), Z6, Z6
-	VADDPS  64(DI)(R12*1), Z7, Z7
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Z0, Z0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Z0, Z0
+	VADDPS 64(DI)(R12*1), Z1, Z1
+	MOVL   4(R10), R12
+	VADDPS (DI)(R12*1), Z2, Z2
+	VADDPS 64(DI)(R12*1), Z3, Z3
+	MOVL   8(R10), R12
+	VADDPS (DI)(R12*1), Z4, Z4
+	VADDPS 64(DI)(R12*1), Z5, Z5
+	MOVL   12(R10), R12
+	VADDPS (DI)(R12*1), Z6, Z6
+	VADDPS 64(DI)(R12*1), Z7, Z7
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   BX, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   BX, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   BX, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Z0, (AX)
-	VADDPS  64(AX), Z1, Z1
 	VMOVUPS Z1, 64(AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Z2, Z2
 	VMOVUPS Z2, (AX)
-	VADDPS  64(AX), Z3, Z3
 	VMOVUPS Z3, 64(AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Z4, Z4
 	VMOVUPS Z4, (AX)
-	VADDPS  64(AX), Z5, Z5
 	VMOVUPS Z5, 64(AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Z6, Z6
 	VMOVUPS Z6, (AX)
-	VADDPS  64(AX), Z7, Z7
 	VMOVUPS Z7, 64(AX)
 	ADDQ    BX, AX
 	ADDQ    $0x10, CX
@@ -1066,9 +1098,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum1x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum1x2(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX, AVX512F
-TEXT ·SignSum1x2(SB), NOSPLIT, $0-80
+TEXT ·SignSum1x2(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -1089,23 +1121,30 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Z0, Z0
-	VADDPS  64(DI)(R12*1), Z1, Z1
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Z0, Z0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Z0, Z0
+	VADDPS 64(DI)(R12*1), Z1, Z1
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Z0, (AX)
-	VADDPS  64(AX), Z1, Z1
 	VMOVUPS Z1, 64(AX)
 	ADDQ    BX, AX
 	ADDQ    $0x04, CX
@@ -1114,9 +1153,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum8x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum8x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX, AVX512F
-TEXT ·SignSum8x1(SB), NOSPLIT, $0-80
+TEXT ·SignSum8x1(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -1143,55 +1182,69 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Z0, Z0
-	MOVL    4(R10), R12
-	VADDPS  (DI)(R12*1), Z1, Z1
-	MOVL    8(R10), R12
-	VADDPS  (DI)(R12*1), Z2, Z2
-	MOVL    12(R10), R12
-	VADDPS  (DI)(R12*1), Z3, Z3
-	MOVL    16(R10), R12
-	VADDPS  (DI)(R12*1), Z4, Z4
-	MOVL    20(R10), R12
-	VADDPS  (DI)(R12*1), Z5, Z5
-	MOVL    24(R10), R12
-	VADDPS  (DI)(R12*1), Z6, Z6
-	MOVL    28(R10), R12
-	VADDPS  (DI)(R12*1), Z7, Z7
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Z0, Z0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Z0, Z0
+	MOVL   4(R10), R12
+	VADDPS (DI)(R12*1), Z1, Z1
+	MOVL   8(R10), R12
+	VADDPS (DI)(R12*1), Z2, Z2
+	MOVL   12(R10), R12
+	VADDPS (DI)(R12*1), Z3, Z3
+	MOVL   16(R10), R12
+	VADDPS (DI)(R12*1), Z4, Z4
+	MOVL   20(R10), R12
+	VADDPS (DI)(R12*1), Z5, Z5
+	MOVL   24(R10), R12
+	VADDPS (DI)(R12*1), Z6, Z6
+	MOVL   28(R10), R12
+	VADDPS (DI)(R12*1), Z7, Z7
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Z0, Z0
+	ADDQ   BX, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   BX, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   BX, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   BX, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   BX, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   BX, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   BX, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Z0, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Z1, Z1
 	VMOVUPS Z1, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Z2, Z2
 	VMOVUPS Z2, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Z3, Z3
 	VMOVUPS Z3, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Z4, Z4
 	VMOVUPS Z4, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Z5, Z5
 	VMOVUPS Z5, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Z6, Z6
 	VMOVUPS Z6, (AX)
 	ADDQ    BX, AX
-	VADDPS  (AX), Z7, Z7
 	VMOVUPS Z7, (AX)
 	ADDQ    BX, AX
 	ADDQ    $0x20, CX
@@ -1200,9 +1253,9 @@ entry:
 	VZEROUPPER
 	RET
 
-// func SignSum1x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int)
+// func SignSum1x1(dst *float32, table *float32, offsets *int32, blocks int, rows int, n int, dstStep int, tableRow int, offsetRow int, offsetStep int, add int)
 // Requires: AVX, AVX512F
-TEXT ·SignSum1x1(SB), NOSPLIT, $0-80
+TEXT ·SignSum1x1(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ offsets+16(FP), CX
 	MOVQ blocks+24(FP), DX
@@ -1222,20 +1275,27 @@ row:
 	MOVQ n+40(FP), R11
 
 entry:
-	MOVL    (R10), R12
-	VADDPS  (DI)(R12*1), Z0, Z0
-	ADDQ    SI, R10
-	DECQ    R11
-	JNZ     entry
-	MOVQ    tableRow+56(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, DI
-	MOVQ    offsetRow+64(FP), R10
-	SHLQ    $0x02, R10
-	ADDQ    R10, R8
-	DECQ    R9
-	JNZ     row
-	VADDPS  (AX), Z0, Z0
+	MOVL   (R10), R12
+	VADDPS (DI)(R12*1), Z0, Z0
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    entry
+	MOVQ   tableRow+56(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, DI
+	MOVQ   offsetRow+64(FP), R10
+	SHLQ   $0x02, R10
+	ADDQ   R10, R8
+	DECQ   R9
+	JNZ    row
+	MOVQ   add+80(FP), DI
+	MOVQ   AX, R8
+	CMPQ   DI, $0x00
+	JEQ    store
+	VADDPS (R8), Z0, Z0
+	ADDQ   BX, R8
+
+store:
 	VMOVUPS Z0, (AX)
 	ADDQ    BX, AX
 	ADDQ    $0x04, CX

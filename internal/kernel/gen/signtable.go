@@ -22,20 +22,20 @@ func (t *tier) signTables() {
 	t.tableChannels()
 	if t.lanes == 8 {
 		t.tablePixels()
-		t.transpose()
+		t.combineColumns()
 		t.tableOffsets()
 	}
 }
 
 func (t *tier) signSum(outputs, vectors int) {
 	name := fmt.Sprintf("SignSum%dx%d", outputs, vectors)
-	t.function(name, "func(dst, table *float32, offsets *int32, blocks, rows, n, dstStep, tableRow, offsetRow, offsetStep int)",
+	t.function(name, "func(dst, table *float32, offsets *int32, blocks, rows, n, dstStep, tableRow, offsetRow, offsetStep, add int)",
 		"adds up entries of a table:",
 		"",
-		"\tdst[o*dstStep+l] += sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]",
+		"\tdst[o*dstStep+l] = sum over y < rows, i < n of table[l + y*tableRow + offsets[y*offsetRow+i*offsetStep+o]/4]",
 		"",
-		fmt.Sprintf("for o < %d*blocks and l < %d, from 0 and in ascending order. Offsets count bytes, strides elements; blocks, rows and n", outputs, vectors*t.lanes),
-		"are at least 1.")
+		fmt.Sprintf("for o < %d*blocks and l < %d, from 0 and in ascending order, then added to what is in dst if add is 1. Offsets count bytes,", outputs, vectors*t.lanes),
+		"strides elements; blocks, rows and n are at least 1.")
 	dst, offsets, blocks := param("dst"), param("offsets"), param("blocks")
 	dstStep, offsetStep := bytes("dstStep"), bytes("offsetStep")
 	loop("block", blocks, func() {
@@ -59,11 +59,20 @@ func (t *tier) signSum(outputs, vectors int) {
 			step = bytes("offsetRow")
 			ADDQ(step, row)
 		})
+		add, last := param("add"), clone(dst)
+		CMPQ(add, Imm(0))
+		JEQ(LabelRef("store"))
 		for o := range outputs {
 			for v := range vectors {
 				a := acc[o*vectors+v]
-				VADDPS(t.at(dst, v), a, a)
-				VMOVUPS(a, t.at(dst, v))
+				VADDPS(t.at(last, v), a, a)
+			}
+			ADDQ(dstStep, last)
+		}
+		Label("store")
+		for o := range outputs {
+			for v := range vectors {
+				VMOVUPS(acc[o*vectors+v], t.at(dst, v))
 			}
 			ADDQ(dstStep, dst)
 		}
@@ -209,24 +218,67 @@ func rowOf(first, fifth, step, step3 reg.Register, i, disp int) Mem {
 	return m
 }
 
-func (t *tier) transpose() {
-	t.function("Transpose", "func(dst, src *float32, blocks, srcStep, dstStep int)",
-		"is dst[p*dstStep+c] = src[c*srcStep+p] for p < 8*blocks and c < 8; blocks is at least 1.")
-	dst, src, n, step, dstStep := param("dst"), param("src"), param("blocks"), bytes("srcStep"), bytes("dstStep")
-	four, three := GP64(), GP64()
-	LEAQ(Mem{Base: src, Index: step, Scale: 4}, four)
+func (t *tier) combineColumns() {
+	t.function("CombineColumns", "func(dst, planes *float32, masks *int32, groups, columns, pixels, planeStep, columnStep, dstStep int)",
+		"is dst[p*dstStep+c] = sum over s < columns, from 0 and in ascending order, of planes[s*columnStep+c*planeStep+p] where masks[8*s+p]",
+		"is -1 and of 0 where it is 0, for p < pixels and c < 8*groups. groups and columns are at least 1, pixels is 1 to 8. It reads eight",
+		"elements of every plane.")
+	dst, planes, groups := param("dst"), param("planes"), param("groups")
+	step := bytes("planeStep")
+	three := GP64()
 	LEAQ(Mem{Base: step, Index: step, Scale: 2}, three)
-	loop("block", n, func() {
-		for half := range 2 {
-			for _, c := range t.columns(func(i int) Mem { return rowOf(src, four, step, three, i, 16*half) }) {
-				VMOVUPS(c, Mem{Base: dst})
-				ADDQ(dstStep, dst)
+	loop("group", groups, func() {
+		acc := t.zeros(8)
+		at, masks, columns := clone(planes), param("masks"), param("columns")
+		loop("column", columns, func() {
+			mask, fifth, columnStep := t.vec(), GP64(), bytes("columnStep")
+			VMOVUPS(Mem{Base: masks}, mask)
+			LEAQ(Mem{Base: at, Index: step, Scale: 4}, fifth)
+			for i, a := range acc {
+				v := t.vec()
+				VANDPS(rowOf(at, fifth, step, three, i, 0), mask, v)
+				VADDPS(v, a, a)
+			}
+			ADDQ(columnStep, at)
+			ADDQ(Imm(32), masks)
+		})
+		out, left, dstStep := clone(dst), param("pixels"), bytes("dstStep")
+		for i, v := range t.transposed(acc) {
+			VMOVUPS(v, Mem{Base: out})
+			if i < 7 {
+				DECQ(left)
+				JZ(LabelRef("stored"))
+				ADDQ(dstStep, out)
 			}
 		}
-		t.next(src, four)
+		Label("stored")
+		ADDQ(Imm(32), dst)
+		LEAQ(Mem{Base: planes, Index: step, Scale: 8}, planes)
 	})
 	VZEROUPPER()
 	RET()
+}
+
+// transposed returns the columns of the 8x8 matrix whose rows are r, in whose registers some of them are.
+func (t *tier) transposed(r []reg.VecVirtual) []reg.VecVirtual {
+	pairs := t.vecs(8) // 2x2 blocks: rows 2i and 2i+1 interleaved
+	for i := range 4 {
+		VUNPCKLPS(r[2*i+1], r[2*i], pairs[2*i])
+		VUNPCKHPS(r[2*i+1], r[2*i], pairs[2*i+1])
+	}
+	fours := t.vecs(8) // columns c and c+4 of rows 4i to 4i+3
+	for i := range 2 {
+		for j := range 2 {
+			VUNPCKLPD(pairs[4*i+2+j], pairs[4*i+j], fours[4*i+2*j])
+			VUNPCKHPD(pairs[4*i+2+j], pairs[4*i+j], fours[4*i+2*j+1])
+		}
+	}
+	columns := t.vecs(8)
+	for c := range 4 {
+		VPERM2F128(Imm(0x20), fours[4+c], fours[c], columns[c])
+		VPERM2F128(Imm(0x31), fours[4+c], fours[c], columns[4+c])
+	}
+	return columns
 }
 
 func (t *tier) tableOffsets() {
