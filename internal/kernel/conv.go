@@ -5,7 +5,7 @@ func ConvScratch(g Geometry) int {
 	if !tilesPatches(g) {
 		return 0
 	}
-	return g.FilterLen() + g.OutH()*g.OutW()*patchLen(g)
+	return g.FilterLen() + patchScratch(g)
 }
 
 // Conv is the convolution of x, [H,W,C], with the filters w, [K,R,S,C/G], written to dst, [OutH,OutW,K]. Each sum

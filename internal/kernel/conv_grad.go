@@ -101,7 +101,7 @@ func GradFiltersScratch(g Geometry) int {
 		return (g.H + 2*g.Pad) * (g.W + 2*g.Pad) * g.C
 	}
 	if gradTilesPatches(g) {
-		return (g.K + g.OutH()*g.OutW()) * patchLen(g)
+		return g.K*patchLen(g) + patchScratch(g)
 	}
 	return 4*g.Kernel*g.Kernel*g.C + g.FilterLen()
 }

@@ -19,12 +19,29 @@ func gradTilesPatches(g Geometry) bool {
 	return active.lanes > 0 && g.Groups == 1 && g.K%4 == 0 && !tilesFilters(g)
 }
 
-// gatherPatches writes the window of each output pixel to p, [OutH·OutW,patchLen], with zeros outside the image. What
-// lies behind a window in its row is left alone.
+// patchScratch returns the elements of all rows of patches, and of the padded map that they are gathered from.
+func patchScratch(g Geometry) int {
+	return g.OutH()*g.OutW()*patchLen(g) + (g.H+2*g.Pad)*(g.W+2*g.Pad)*g.C
+}
+
+// gatherPatches writes the window of each output pixel to p, [OutH·OutW,patchLen] with room for the padded map behind it,
+// with zeros outside the image. What lies behind a window in its row is left alone.
 func gatherPatches(p, x []float32, g Geometry) {
-	n, row := g.Kernel*g.Kernel*g.C, patchLen(g)
-	for i := range g.OutH() * g.OutW() {
-		gatherWindow(p[i*row:i*row+n], x, i, g)
+	row, oh, ow := patchLen(g), g.OutH(), g.OutW()
+	run, width := g.Kernel*g.C, (g.W+2*g.Pad)*g.C
+	padded := p[oh*ow*row:]
+	padMap(padded, x, g)
+	for y := range oh {
+		out, in := p[y*ow*row:], padded[y*g.Stride*width:]
+		if k := active.gatherRows; k != nil && run >= 8 {
+			k(&out[0], &in[0], ow, g.Kernel, run, width, g.Stride*g.C, row)
+			continue
+		}
+		for z := range ow {
+			for r := range g.Kernel {
+				copy(out[z*row+r*run:][:run], in[r*width+z*g.Stride*g.C:])
+			}
+		}
 	}
 }
 

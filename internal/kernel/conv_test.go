@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -259,5 +260,39 @@ func BenchmarkConvGrad(b *testing.B) {
 				ConvGradFilters(w, dy, x, scratch2, g)
 			}
 		})
+	}
+}
+
+// TestGatherPatches holds the rows of windows on every tier against windows gathered one by one.
+func TestGatherPatches(t *testing.T) {
+	for _, c := range []int{1, 2, 3, 4, 5, 6, 8, 11} {
+		for _, g := range []Geometry{{5, 6, c, 8, 3, 1, 1, 1}, {7, 5, c, 8, 3, 2, 1, 1}, {4, 4, c, 8, 1, 1, 0, 1}, {6, 9, c, 8, 4, 3, 2, 1}} {
+			eachTier(t, func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(uint64(c), 2))
+				x := normals(rng, g.InLen())
+				n, row, pixels := g.Kernel*g.Kernel*g.C, patchLen(g), g.OutH()*g.OutW()
+				const kept = 777 // behind each window and behind the scratch
+				p := make([]float32, patchScratch(g)+1)
+				for i := range p {
+					p[i] = kept
+				}
+				gatherPatches(p[:patchScratch(g)], x, g)
+				want := make([]float32, n)
+				for i := range pixels {
+					gatherWindow(want, x, i, g)
+					if got := p[i*row : i*row+n]; !slices.Equal(got, want) {
+						t.Fatalf("%+v: window %d is %v, want %v", g, i, got, want)
+					}
+					for _, v := range p[i*row+n : (i+1)*row] {
+						if v != kept {
+							t.Fatalf("%+v: wrote behind window %d", g, i)
+						}
+					}
+				}
+				if p[len(p)-1] != kept {
+					t.Errorf("%+v: wrote behind the scratch", g)
+				}
+			})
+		}
 	}
 }

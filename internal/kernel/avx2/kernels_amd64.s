@@ -368,6 +368,53 @@ depth:
 	VZEROUPPER
 	RET
 
+// func GatherRows(dst *float32, src *float32, pixels int, rows int, run int, srcRow int, srcPixel int, dstPixel int)
+// Requires: AVX
+TEXT ·GatherRows(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ pixels+16(FP), DX
+	MOVQ srcRow+40(FP), BX
+	SHLQ $0x02, BX
+	MOVQ srcPixel+48(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dstPixel+56(FP), DI
+	SHLQ $0x02, DI
+	MOVQ run+32(FP), R8
+	SHLQ $0x02, R8
+	MOVQ R8, R9
+	SUBQ $0x20, R9
+
+pixel:
+	MOVQ CX, R10
+	MOVQ AX, R11
+	MOVQ rows+24(FP), R12
+
+row:
+	XORQ R13, R13
+	JMP  whole
+
+vector:
+	VMOVUPS (R10)(R13*1), Y0
+	VMOVUPS Y0, (R11)(R13*1)
+	ADDQ    $0x20, R13
+
+whole:
+	CMPQ    R13, R9
+	JLT     vector
+	VMOVUPS (R10)(R9*1), Y0
+	VMOVUPS Y0, (R11)(R9*1)
+	ADDQ    BX, R10
+	ADDQ    R8, R11
+	DECQ    R12
+	JNZ     row
+	ADDQ    SI, CX
+	ADDQ    DI, AX
+	DECQ    DX
+	JNZ     pixel
+	VZEROUPPER
+	RET
+
 // func GradTile4x2(dw *float32, dy *float32, x *float32, rows int, pixels int, dyRow int, dyPixel int, xRow int, xPixel int, dwStep int)
 // Requires: AVX
 TEXT ·GradTile4x2(SB), NOSPLIT, $0-80

@@ -48,6 +48,12 @@ func ConvTile1x8(dst *float32, src *float32, w *float32, blocks int, rows int, t
 //go:noescape
 func ConvTile1x1(dst *float32, src *float32, w *float32, blocks int, rows int, taps int, depth int, srcRow int, srcPixel int, dstPixel int, wStep int)
 
+// GatherRows is dst[p*dstPixel+r*run+i] = src[p*srcPixel+r*srcRow+i] for p < pixels, r < rows, i < run. pixels and rows are at least 1, run
+// at least 8.
+//
+//go:noescape
+func GatherRows(dst *float32, src *float32, pixels int, rows int, run int, srcRow int, srcPixel int, dstPixel int)
+
 // GradTile4x2 adds to 4 filters by 16 window elements:
 //
 //	dw[k*dwStep+i] += sum over y < rows, z < pixels of dy[y*dyRow+z*dyPixel+k] * x[y*xRow+z*xPixel+i]

@@ -149,3 +149,40 @@ func (s *totals) store() {
 		ADDQ(step, s.dst)
 	}
 }
+
+// gatherRows emits the copying of windows: a run of at least 8 elements is whole vectors and one that ends with it.
+func (t *tier) gatherRows() {
+	if t.lanes != 8 {
+		return // longer vectors do not fit runs that are hardly longer
+	}
+	t.function("GatherRows", "func(dst, src *float32, pixels, rows, run, srcRow, srcPixel, dstPixel int)",
+		"is dst[p*dstPixel+r*run+i] = src[p*srcPixel+r*srcRow+i] for p < pixels, r < rows, i < run. pixels and rows are at least 1, run",
+		"at least 8.")
+	dst, src, pixels := param("dst"), param("src"), param("pixels")
+	srcRow, srcPixel, dstPixel, run := bytes("srcRow"), bytes("srcPixel"), bytes("dstPixel"), bytes("run")
+	last := clone(run)
+	SUBQ(Imm(32), last)
+	loop("pixel", pixels, func() {
+		from, to, rows := clone(src), clone(dst), param("rows")
+		loop("row", rows, func() {
+			i, v := GP64(), YMM()
+			XORQ(i, i)
+			JMP(LabelRef("whole"))
+			Label("vector")
+			VMOVUPS(Mem{Base: from, Index: i, Scale: 1}, v)
+			VMOVUPS(v, Mem{Base: to, Index: i, Scale: 1})
+			ADDQ(Imm(32), i)
+			Label("whole")
+			CMPQ(i, last)
+			JLT(LabelRef("vector"))
+			VMOVUPS(Mem{Base: from, Index: last, Scale: 1}, v)
+			VMOVUPS(v, Mem{Base: to, Index: last, Scale: 1})
+			ADDQ(srcRow, from)
+			ADDQ(run, to)
+		})
+		ADDQ(srcPixel, src)
+		ADDQ(dstPixel, dst)
+	})
+	VZEROUPPER()
+	RET()
+}

@@ -26,6 +26,7 @@ func main() {
 	switch *part {
 	case "floats":
 		tier.conv()
+		tier.gatherRows()
 		tier.grad()
 		tier.signTables()
 		tier.elementwise()
