@@ -51,15 +51,21 @@ func emit(g *graph, ck *checkpoint.Checkpoint) *artifact.Model {
 	return m
 }
 
-// source tells where the network came from. Nothing in it depends on when or how fast it was trained.
+// source tells where the network came from, as far as the checkpoint knows: an imported one does not say the seed and the
+// last accuracy. Nothing in it depends on when or how fast it was trained.
 func source(ck *checkpoint.Checkpoint) map[string]string {
-	return map[string]string{
-		"dataset":   ck.Dataset,
-		"beta":      strconv.Itoa(ck.Net.Beta),
-		"epoch":     strconv.Itoa(ck.State.Epoch),
-		"seed":      strconv.FormatUint(ck.State.Seed, 10),
-		"last_top1": strconv.FormatFloat(ck.State.LastTop1, 'g', -1, 64),
+	s := map[string]string{
+		"dataset": ck.Dataset,
+		"beta":    strconv.Itoa(ck.Net.Beta),
+		"epoch":   strconv.Itoa(ck.State.Epoch),
 	}
+	if ck.State.Seed != 0 {
+		s["seed"] = strconv.FormatUint(ck.State.Seed, 10)
+	}
+	if ck.State.LastTop1 != 0 {
+		s["last_top1"] = strconv.FormatFloat(ck.State.LastTop1, 'g', -1, 64)
+	}
+	return s
 }
 
 // weightTensor returns the node's weights as the artifact stores them, or a tensor without shape if it has none.

@@ -8,12 +8,11 @@ import (
 	goruntime "runtime"
 
 	"github.com/bnntool/bnntool/train"
-	"github.com/bnntool/bnntool/train/checkpoint"
 )
 
 // openCheckpoint opens a checkpoint to be computed by the training's evaluation graph.
-func openCheckpoint(path string, threads int) (*classifier, error) {
-	ck, err := checkpoint.Load(path)
+func openCheckpoint(path string, threads int, from origin) (*classifier, error) {
+	ck, err := loadCheckpoint(path, from)
 	if err != nil {
 		return nil, err
 	}

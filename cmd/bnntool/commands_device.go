@@ -15,9 +15,17 @@ func (e *env) commands() []*cli.Command {
 }
 
 // openCheckpoint refuses: a checkpoint needs what this build leaves out.
-func openCheckpoint(path string, _ int) (*classifier, error) {
+func openCheckpoint(path string, _ int, _ origin) (*classifier, error) {
 	return nil, notInThisBuild(path)
 }
+
+// originFlags are none: a PyTorch checkpoint is no artifact.
+func originFlags() []cli.Flag { return nil }
+
+func originOf(*cli.Context) origin { return origin{} }
+
+// isPyTorch knows artifacts only.
+func isPyTorch(string) (bool, error) { return false, nil }
 
 // inspectNamed knows no names: recipes and networks are not part of this build.
 func (e *env) inspectNamed(string, inspectFlags) (bool, error) { return false, nil }

@@ -34,7 +34,7 @@ func (e *env) evalCommand() *cli.Command {
 		Name:      "eval",
 		Usage:     "accuracy of a checkpoint (through the training graph) or an artifact (through the runtime)",
 		ArgsUsage: "FILE",
-		Flags: append(dataFlags(),
+		Flags: append(append(dataFlags(), originFlags()...),
 			&cli.StringFlag{Name: "split", Value: "test", Usage: "test or train"},
 			&cli.IntFlag{Name: "limit", Usage: "evaluate only the first N images (default: all)"},
 			&cli.IntFlag{Name: "threads", Usage: "threads that compute (default: one a core); the result does not depend on it"},
@@ -55,7 +55,7 @@ func (e *env) eval(c *cli.Context) error {
 		return usagef("--limit and --threads must not be negative")
 	}
 	ctx, path := c.Context, c.Args().First()
-	m, err := openClassifier(path, c.Int("threads"))
+	m, err := openClassifier(path, c.Int("threads"), originOf(c))
 	if err != nil {
 		return err
 	}
@@ -151,14 +151,17 @@ func (m *classifier) score(ctx context.Context, split *datasets.Split, table *lo
 	return tally, nil
 }
 
+// origin is what a PyTorch checkpoint does not say.
+type origin struct{ network, dataset string }
+
 // openClassifier opens a checkpoint or an artifact.
-func openClassifier(path string, threads int) (*classifier, error) {
+func openClassifier(path string, threads int, from origin) (*classifier, error) {
 	format, err := fileFormat(path)
 	if err != nil {
 		return nil, err
 	}
 	if format == checkpointFormat {
-		return openCheckpoint(path, threads)
+		return openCheckpoint(path, threads, from)
 	}
 	engine, err := runtime.Open(path, runtime.Options{Threads: threads})
 	if err != nil {

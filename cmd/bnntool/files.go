@@ -15,7 +15,7 @@ const (
 	artifactFormat   = "bnntool.artifact"
 )
 
-// fileFormat returns which of the program's files path is. Its tensors are not read.
+// fileFormat returns which of the program's files path is; a PyTorch checkpoint is a checkpoint. Its tensors are not read.
 func fileFormat(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -26,6 +26,9 @@ func fileFormat(path string) (string, error) {
 			return "", fmt.Errorf("%s is a run folder: name a file in it, as in %s", path, filepath.Join(path, "best.safetensors"))
 		}
 		return "", fmt.Errorf("%s is a folder: name a checkpoint or an artifact", path)
+	}
+	if is, err := isPyTorch(path); is || err != nil {
+		return checkpointFormat, err
 	}
 	f, err := safetensors.Open(path)
 	if err != nil {

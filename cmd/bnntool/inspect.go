@@ -13,6 +13,7 @@ import (
 
 // inspectFlags are the flags of inspect.
 type inspectFlags struct {
+	origin
 	beta   int // 0: as it is
 	json   bool
 	verify bool
@@ -23,11 +24,11 @@ func (e *env) inspectCommand() *cli.Command {
 		Name:      "inspect",
 		Usage:     "layers, parameters, operations and bytes of a recipe, checkpoint, artifact or network; of an artifact, whose checksums are verified, also the kernels that compute it here",
 		ArgsUsage: "FILE|RECIPE|NETWORK",
-		Flags: []cli.Flag{
+		Flags: append(originFlags(),
 			&cli.IntFlag{Name: "beta", Usage: "replicate a recipe's network, or a network, by this factor"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
 			&cli.BoolFlag{Name: "verify", Usage: "compute an image by the artifact's kernels and operation by operation, and compare every bit"},
-		},
+		),
 		Action: func(c *cli.Context) error {
 			switch {
 			case c.NArg() != 1:
@@ -35,7 +36,7 @@ func (e *env) inspectCommand() *cli.Command {
 			case c.Int("beta") < 0 || c.IsSet("beta") && c.Int("beta") == 0:
 				return usagef("--beta is %d, want 1 or more", c.Int("beta"))
 			}
-			return e.inspect(c.Context, c.Args().First(), inspectFlags{beta: c.Int("beta"), json: c.Bool("json"), verify: c.Bool("verify")})
+			return e.inspect(c.Context, c.Args().First(), inspectFlags{origin: originOf(c), beta: c.Int("beta"), json: c.Bool("json"), verify: c.Bool("verify")})
 		},
 	}
 }

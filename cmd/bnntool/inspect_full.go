@@ -88,7 +88,7 @@ func (e *env) inspectCheckpoint(path string, f inspectFlags) error {
 	if f.beta != 0 {
 		return usagef("--beta does not go with a checkpoint: its network is what it is")
 	}
-	ck, err := checkpoint.Load(path)
+	ck, err := loadCheckpoint(path, f.origin)
 	if err != nil {
 		return err
 	}
@@ -96,10 +96,18 @@ func (e *env) inspectCheckpoint(path string, f inspectFlags) error {
 	if err != nil {
 		return err
 	}
+	imported, err := isPyTorch(path)
+	if err != nil {
+		return err
+	}
 	s := ck.State
 	head := fmt.Sprintf("checkpoint of %s, %d classes, %d bytes\n", ck.Dataset, len(ck.Classes), info.Size())
-	head += fmt.Sprintf("epoch %d, step %d, seed %d, best test top-1 %.2f %% in epoch %d, last %.2f %%\n",
-		s.Epoch, s.Step, s.Seed, s.BestTop1, s.BestEpoch+1, s.LastTop1)
+	if imported {
+		head = fmt.Sprintf("PyTorch %sepoch %d, best top-1 %.2f %%, as far as it says\n", head, s.Epoch, s.BestTop1)
+	} else {
+		head += fmt.Sprintf("epoch %d, step %d, seed %d, best test top-1 %.2f %% in epoch %d, last %.2f %%\n",
+			s.Epoch, s.Step, s.Seed, s.BestTop1, s.BestEpoch+1, s.LastTop1)
+	}
 	if len(ck.Solver) == 0 {
 		head += "without the solver's state: it is evaluated and converted, not resumed\n"
 	}

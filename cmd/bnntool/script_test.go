@@ -32,7 +32,9 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, "cache"))
-			return nil
+			pytorch, err := filepath.Abs("../../train/checkpoint/testdata/pytorch")
+			e.Setenv("PYTORCH", pytorch)
+			return err
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"waitfor":     waitFor,

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/bnntool/bnntool/internal/half"
 	"github.com/bnntool/bnntool/runtime/codec"
 )
 
@@ -117,9 +118,9 @@ func checkPatternShape(layout Layout, shape []int) error {
 // round returns the value of the coding that is nearest to x.
 func (c Coding) round(x float32) float32 {
 	if c == AsFloat16 {
-		return fromFloat16(toFloat16(x))
+		return half.FromFloat16(half.ToFloat16(x))
 	}
-	return fromBFloat16(toBFloat16(x))
+	return half.FromBFloat16(half.ToBFloat16(x))
 }
 
 // rows returns how many steps the tensor has as AsInt8.
@@ -138,11 +139,11 @@ func int8Step(v []float32) float32 {
 	for _, x := range v {
 		largest = max(largest, float32(math.Abs(float64(x))))
 	}
-	step := toBFloat16(largest / 127)
-	if 127*fromBFloat16(step) < largest {
+	step := half.ToBFloat16(largest / 127)
+	if 127*half.FromBFloat16(step) < largest {
 		step++ // the next larger one
 	}
-	return fromBFloat16(step)
+	return half.FromBFloat16(step)
 }
 
 // toInt8 returns the integer in -128..127 whose product with step is nearest to x, 0 for step 0.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/bnntool/bnntool/internal/half"
 	"github.com/bnntool/bnntool/internal/safetensors"
 	"github.com/bnntool/bnntool/runtime/codec"
 )
@@ -78,16 +79,16 @@ func (w sectionWriter) put(t *Tensor) error {
 		}
 	case AsFloat16:
 		for _, x := range t.Float32 {
-			b = binary.LittleEndian.AppendUint16(b, toFloat16(x))
+			b = binary.LittleEndian.AppendUint16(b, half.ToFloat16(x))
 		}
 	case AsBFloat16:
 		for _, x := range t.Float32 {
-			b = binary.LittleEndian.AppendUint16(b, toBFloat16(x))
+			b = binary.LittleEndian.AppendUint16(b, half.ToBFloat16(x))
 		}
 	case AsInt8:
 		steps := w[string(AsBFloat16)]
 		for _, step := range t.steps {
-			steps = binary.LittleEndian.AppendUint16(steps, toBFloat16(step))
+			steps = binary.LittleEndian.AppendUint16(steps, half.ToBFloat16(step))
 		}
 		w[string(AsBFloat16)] = steps
 		for i, x := range t.Float32 {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/bnntool/bnntool/internal/half"
 	"github.com/bnntool/bnntool/internal/safetensors"
 	"github.com/bnntool/bnntool/runtime/codec"
 )
@@ -173,9 +174,9 @@ func (r *sectionReader) take(w wanted, c Coding) (Tensor, error) {
 		}
 	case AsFloat16, AsBFloat16:
 		b, err = r.next(c, 2*int64(n))
-		value := fromFloat16
+		value := half.FromFloat16
 		if c == AsBFloat16 {
-			value = fromBFloat16
+			value = half.FromBFloat16
 		}
 		for i := range t.Float32 {
 			t.Float32[i] = value(binary.LittleEndian.Uint16(b[2*i:]))
@@ -193,7 +194,7 @@ func (r *sectionReader) takeInt8(t *Tensor) error {
 		return err
 	}
 	for i := range t.steps {
-		t.steps[i] = fromBFloat16(binary.LittleEndian.Uint16(b[2*i:]))
+		t.steps[i] = half.FromBFloat16(binary.LittleEndian.Uint16(b[2*i:]))
 		if s := float64(t.steps[i]); math.IsNaN(s) || math.IsInf(s, 0) || s < 0 {
 			return fmt.Errorf("step %d is %v, want a finite number from 0", i, s)
 		}

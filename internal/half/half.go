@@ -1,9 +1,10 @@
-package artifact
+// Package half converts between float32 and the two formats of 16 bits: IEEE 754 halves and bfloat16.
+package half
 
 import "math"
 
-// toFloat16 returns the IEEE 754 half nearest to x, ties to even. Magnitudes from 65520 on become infinity.
-func toFloat16(x float32) uint16 {
+// ToFloat16 returns the IEEE 754 half nearest to x, ties to even. Magnitudes from 65520 on become infinity.
+func ToFloat16(x float32) uint16 {
 	b := math.Float32bits(x)
 	sign, b := uint16(b>>16&0x8000), b&0x7fffffff
 	switch {
@@ -20,8 +21,8 @@ func toFloat16(x float32) uint16 {
 	return sign | uint16((b+0xfff+b>>13&1)>>13)
 }
 
-// fromFloat16 returns the value of a half, exactly.
-func fromFloat16(h uint16) float32 {
+// FromFloat16 returns the value of a half, exactly.
+func FromFloat16(h uint16) float32 {
 	sign, exponent, fraction := uint32(h&0x8000)<<16, uint32(h>>10&0x1f), uint32(h&0x3ff)
 	switch exponent {
 	case 0:
@@ -33,8 +34,8 @@ func fromFloat16(h uint16) float32 {
 	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }
 
-// toBFloat16 returns the bfloat16 nearest to x, ties to even: the upper half of a float32.
-func toBFloat16(x float32) uint16 {
+// ToBFloat16 returns the bfloat16 nearest to x, ties to even: the upper half of a float32.
+func ToBFloat16(x float32) uint16 {
 	b := math.Float32bits(x)
 	if x != x {
 		return uint16(b>>16) | 0x40 // stays NaN
@@ -42,5 +43,5 @@ func toBFloat16(x float32) uint16 {
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 
-// fromBFloat16 returns the value of a bfloat16, exactly.
-func fromBFloat16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+// FromBFloat16 returns the value of a bfloat16, exactly.
+func FromBFloat16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
