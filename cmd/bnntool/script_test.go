@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/bnntool/bnntool/datasets"
+	"github.com/bnntool/bnntool/internal/kernel"
 	"github.com/bnntool/bnntool/train/checkpoint"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -32,9 +33,19 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, "cache"))
+			e.Setenv("CIFAR10", os.Getenv("BNNTOOL_CIFAR10"))
 			pytorch, err := filepath.Abs("../../train/checkpoint/testdata/pytorch")
 			e.Setenv("PYTORCH", pytorch)
 			return err
+		},
+		Condition: func(cond string) (bool, error) {
+			if tier, ok := strings.CutPrefix(cond, "tier:"); ok {
+				return slices.Contains(kernel.Tiers(), tier), nil
+			}
+			if cond == "cifar10" { // the real one
+				return os.Getenv("BNNTOOL_CIFAR10") != "", nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"waitfor":     waitFor,
