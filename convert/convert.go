@@ -80,7 +80,7 @@ func Convert(ctx context.Context, ck *checkpoint.Checkpoint, path string, o Opti
 	if err != nil {
 		return nil, err
 	}
-	s.coded = codePatterns(s.reduced)
+	s.coded = s.reduced.CodePatterns(minSaving)
 	r := newReport(f, tensors, g, s)
 	r.Images, r.Leftovers, r.Accuracy, r.Note = len(images), o.Leftovers, l.accuracy, l.note
 	r.addWide(g, s.reduced, l.wide)
@@ -128,6 +128,10 @@ func (o *Options) write(ctx context.Context, r *Report, s *stages, f *model.Froz
 	}
 	return nil
 }
+
+// minSaving is the share of its size that a tensor of filters must save for being coded. The others stay as they are: a device
+// can use them where the file is mapped.
+const minSaving = 0.03
 
 // tracedImages is on how many images each layer is compared with the oracle.
 const tracedImages = 4

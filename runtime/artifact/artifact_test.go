@@ -287,17 +287,19 @@ func TestStoredForm(t *testing.T) {
 	}
 }
 
-// TestBitsInPlace: filters of whole words start on a cache line, and their bytes are the words.
-func TestBitsInPlace(t *testing.T) {
+// large is a model with a small and a large tensor of bits.
+func large() *artifact.Model {
 	words := make([]uint64, 64*9)
 	for i := range words {
 		words[i] = uint64(i) * 0x9e3779b97f4a7c15
 	}
-	m := &artifact.Model{
-		Name: "large", Input: [3]int{8, 8, 64}, Classes: slices.Repeat([]string{"x"}, 64),
-		Preprocess: preprocess.Config{H: 8, W: 8, C: 64, Mean: make([]float32, 64), Std: slices.Repeat([]float32{1}, 64)},
+	return &artifact.Model{
+		Name: "large", Input: [3]int{8, 8, 3}, Classes: slices.Repeat([]string{"x"}, 64),
+		Preprocess: preprocess.Config{H: 8, W: 8, C: 3, Mean: make([]float32, 3), Std: []float32{1, 1, 1}},
 		Ops: []artifact.Op{
-			{Name: "small", Kind: artifact.BinConv, Inputs: []string{"image"}, Out: 64, Kernel: 1, Stride: 1, Groups: 16, Weights: "small.weight"},
+			{Name: "pad", Kind: artifact.PadChannels, Inputs: []string{"image"}, Out: 65},
+			{Name: "take", Kind: artifact.TakeChannels, Inputs: []string{"pad"}, Out: 64},
+			{Name: "small", Kind: artifact.BinConv, Inputs: []string{"take"}, Out: 64, Kernel: 1, Stride: 1, Groups: 16, Weights: "small.weight"},
 			{Name: "large", Kind: artifact.BinConv, Inputs: []string{"small"}, Out: 64, Kernel: 3, Stride: 1, Weights: "large.weight"},
 			{Name: "float", Kind: artifact.Affine, Inputs: []string{"large"}},
 			{Name: "pool", Kind: artifact.GlobalAvgPool, Inputs: []string{"float"}},
@@ -307,12 +309,11 @@ func TestBitsInPlace(t *testing.T) {
 			"large.weight": artifact.Bits([]int{64, 64, 3, 3}, words),
 		},
 	}
-	m.Preprocess.C = 3 // of a picture, which an image of 64 channels cannot come from
-	m.Input[2], m.Preprocess.Mean, m.Preprocess.Std = 3, m.Preprocess.Mean[:3], m.Preprocess.Std[:3]
-	m.Ops = slices.Insert(m.Ops, 0,
-		artifact.Op{Name: "pad", Kind: artifact.PadChannels, Inputs: []string{"image"}, Out: 65},
-		artifact.Op{Name: "take", Kind: artifact.TakeChannels, Inputs: []string{"pad"}, Out: 64})
-	m.Ops[2].Inputs = []string{"take"}
+}
+
+// TestBitsInPlace: filters of whole words start on a cache line, and their bytes are the words.
+func TestBitsInPlace(t *testing.T) {
+	m := large()
 	b := encode(t, m)
 	if got, err := readFrom(b); err != nil || !reflect.DeepEqual(got, m) {
 		t.Errorf("read %+v, %v, wrote %+v", got, err, m)
@@ -323,7 +324,7 @@ func TestBitsInPlace(t *testing.T) {
 	}
 	info, _ := f.Lookup("bits")
 	at := f.DataOffset() + info.Offset + 64 // behind small.weight, 32 bytes, and padding
-	for i, w := range words {
+	for i, w := range m.Tensors["large.weight"].Words {
 		if got := binary.LittleEndian.Uint64(b[at+8*int64(i):]); got != w {
 			t.Fatalf("word %d in the file is %#x, want %#x", i, got, w)
 		}

@@ -21,12 +21,8 @@ const (
 	AsInt8     Coding = "i8"       // of Float32: integers -128..127 times a step, one step for each row (see Steps)
 	AsInt32    Coding = "i32"      // of Int32: as it is
 	AsBits     Coding = "bits"     // of Words: the rows' bits without gaps
-	AsPatterns Coding = "patterns" // of Words, 3x3 filters over at least minPatternChannels channels: package codec
+	AsPatterns Coding = "patterns" // of Words, 3x3 filters over at least minPatternChannels channels: package codec, all together
 )
-
-// minPatternChannels is the number of channels, in one group, from which filters may be coded as patterns. It bounds
-// what a word of memory costs a file.
-const minPatternChannels = 16
 
 // Coding returns how a file holds the tensor. A tensor just made is held as it is.
 func (t *Tensor) Coding() Coding {
@@ -75,7 +71,7 @@ func (t *Tensor) Recode(c Coding) (Tensor, error) {
 			}
 		}
 	case AsPatterns:
-		out.coded = len(codec.AppendPatterns(nil, t.patterns()))
+		out.coded = len(codec.AppendPatterns(nil, t.patterns())) // more than beside others: see CodePatterns
 	}
 	return out, nil
 }
@@ -102,15 +98,6 @@ func (c Coding) fits(t *Tensor) error {
 		return checkPatternShape(t.Layout, t.Shape)
 	default:
 		return fmt.Errorf("unknown coding %q", c)
-	}
-	return nil
-}
-
-// checkPatternShape returns an error if filters of that shape cannot be coded as patterns.
-func checkPatternShape(layout Layout, shape []int) error {
-	if layout != BitFilters || shape[2] != 3 || shape[3] != 3 || shape[1] < minPatternChannels {
-		return fmt.Errorf("coding %q is for 3x3 filters over %d or more channels, not for shape %v with layout %q",
-			AsPatterns, minPatternChannels, shape, layout)
 	}
 	return nil
 }
@@ -168,36 +155,4 @@ func (t *Tensor) holds(i int) bool {
 		return float32(toInt8(x, step))*step == x
 	}
 	return true
-}
-
-// patterns returns the kernels of filters [K,C,3,3], K·C of them, each a pattern for package codec.
-func (t *Tensor) patterns() []uint16 {
-	k, c := t.Shape[0], t.Shape[1]
-	row := words(c)
-	kernels := make([]uint16, k*c)
-	for f := range k {
-		filter := t.Words[f*codec.PatternBits*row : (f+1)*codec.PatternBits*row]
-		for tap := range codec.PatternBits {
-			for ch := range c {
-				bit := filter[tap*row+ch/wordBits] >> (ch % wordBits) & 1
-				kernels[f*c+ch] |= uint16(bit) << tap
-			}
-		}
-	}
-	return kernels
-}
-
-// setPatterns is the inverse of patterns: it sets Words, which are clear.
-func (t *Tensor) setPatterns(kernels []uint16) {
-	k, c := t.Shape[0], t.Shape[1]
-	row := words(c)
-	for f := range k {
-		filter := t.Words[f*codec.PatternBits*row : (f+1)*codec.PatternBits*row]
-		for tap := range codec.PatternBits {
-			for ch := range c {
-				bit := uint64(kernels[f*c+ch] >> tap & 1)
-				filter[tap*row+ch/wordBits] |= bit << (ch % wordBits)
-			}
-		}
-	}
 }

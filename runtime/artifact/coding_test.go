@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/bnntool/bnntool/runtime/artifact"
@@ -126,6 +127,55 @@ func TestRecodePatterns(t *testing.T) {
 	back, err := got.Recode(artifact.AsBits)
 	if err != nil || back.Bytes() != tensor.Bytes() || !reflect.DeepEqual(back.Words, words) {
 		t.Errorf("back to bits: %v, %d bytes", err, back.Bytes())
+	}
+}
+
+// TestCodePatterns codes two of three tensors together. The file has them in one stream, and each knows its share.
+func TestCodePatterns(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	filters := func(mask uint64) artifact.Tensor {
+		words := make([]uint64, 64*9)
+		for i := range words {
+			words[i] = rng.Uint64() & (rng.Uint64() | mask) & (rng.Uint64() | mask)
+		}
+		return artifact.Bits([]int{64, 64, 3, 3}, words)
+	}
+	m := large()
+	m.Ops[2] = artifact.Op{Name: "small", Kind: artifact.BinConv, Inputs: []string{"take"}, Out: 64, Kernel: 3, Stride: 1, Pad: 1, Weights: "small.weight"}
+	last := artifact.Op{Name: "last", Kind: artifact.BinConv, Inputs: []string{"large"}, Out: 64, Kernel: 3, Stride: 1, Weights: "last.weight"}
+	m.Ops = slices.Insert(m.Ops, 4, last)
+	m.Ops[5].Inputs = []string{"last"}
+	m.Tensors["small.weight"], m.Tensors["large.weight"], m.Tensors["last.weight"] = filters(0), filters(^uint64(0)), filters(0)
+	c := m.CodePatterns(0.03)
+	b := encode(t, c)
+	got, err := readFrom(b)
+	if err != nil || !reflect.DeepEqual(got, c) {
+		t.Fatalf("read %+v, %v, wrote %+v", got, err, c)
+	}
+	p := takeApart(t, b)
+	sum := 0
+	for name, want := range map[string]artifact.Coding{
+		"small.weight": artifact.AsPatterns, "large.weight": artifact.AsBits, "last.weight": artifact.AsPatterns,
+	} {
+		tensor, was := c.Tensors[name], m.Tensors[name]
+		if tensor.Coding() != want || was.Coding() != artifact.AsBits {
+			t.Errorf("tensor %q is %s and was %s, want %s and bits", name, tensor.Coding(), was.Coding(), want)
+		}
+		if want == artifact.AsPatterns {
+			sum += tensor.Bytes()
+			if 100*tensor.Bytes() > 97*was.Bytes() {
+				t.Errorf("tensor %q takes %d bytes of %d", name, tensor.Bytes(), was.Bytes())
+			}
+		}
+	}
+	if size := len(p.tensor("patterns").Data); sum != size {
+		t.Errorf("the shares are %d bytes, the section has %d", sum, size)
+	}
+	again := c.CodePatterns(0.9)
+	for name := range again.Tensors {
+		if tensor := again.Tensors[name]; tensor.Coding() == artifact.AsPatterns {
+			t.Errorf("tensor %q is still coded", name)
+		}
 	}
 }
 

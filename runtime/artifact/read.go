@@ -103,6 +103,7 @@ func readVersion2(f *safetensors.File, meta map[string]string) (*Model, error) {
 		}
 		m.Tensors[w.name] = t
 	}
+	m.setShares(r.coded, r.taken, int(r.size[string(AsPatterns)]))
 	return m, r.done()
 }
 

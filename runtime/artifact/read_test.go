@@ -72,7 +72,7 @@ func TestReadRefuses(t *testing.T) {
 		{"patterns behind the last", func(p *parts) { p.set("patterns", append(p.tensor("patterns").Data, 1)) },
 			`section "patterns" has 1 bytes more than its tensors`},
 		{"patterns cut", func(p *parts) { p.set("patterns", p.tensor("patterns").Data[:7]) },
-			`tensor "bin3.weight": codec: the patterns of 32 kernels: unexpected EOF`},
+			`section "patterns": codec: the patterns of 32 kernels: unexpected EOF`},
 
 		{"padding bits at the end", func(p *parts) { p.tensor("bits").Data[27] = 1 }, `section "bits": at its end: padding bytes must be zero`},
 		{"NaN step", func(p *parts) { half(p, "bf16", 0, 0x7fc0) }, `tensor "stem.weight": step 0 is NaN, want a finite number from 0`},

@@ -50,10 +50,13 @@ func bitsStart(at, size int64) int64 {
 }
 
 // sectionWriter collects the data of the sections.
-type sectionWriter map[string][]byte
+type sectionWriter struct {
+	data    map[string][]byte
+	kernels []uint16 // of the section patterns, which is coded as a whole
+}
 
 // put appends a tensor. The error says which element its coding cannot hold.
-func (w sectionWriter) put(t *Tensor) error {
+func (w *sectionWriter) put(t *Tensor) error {
 	for i := range t.Float32 {
 		if !t.holds(i) {
 			return fmt.Errorf("element %d is %v in coding %q: %w", i, t.Float32[i], t.coding, errInexact)
@@ -61,14 +64,15 @@ func (w sectionWriter) put(t *Tensor) error {
 	}
 	c := t.Coding()
 	name := string(c)
-	b := w[name]
+	b := w.data[name]
 	switch c {
 	case AsBits:
 		n, row := bitRows(t.Shape)
 		b = append(b, make([]byte, bitsStart(int64(len(b)), int64(denseBytes(n, row)))-int64(len(b)))...)
 		b = packBits(b, t.Words, row)
 	case AsPatterns:
-		b = codec.AppendPatterns(b, t.patterns())
+		w.kernels = append(w.kernels, t.patterns()...)
+		return nil
 	case AsInt32:
 		for _, x := range t.Int32 {
 			b = binary.LittleEndian.AppendUint32(b, uint32(x))
@@ -86,24 +90,27 @@ func (w sectionWriter) put(t *Tensor) error {
 			b = binary.LittleEndian.AppendUint16(b, half.ToBFloat16(x))
 		}
 	case AsInt8:
-		steps := w[string(AsBFloat16)]
+		steps := w.data[string(AsBFloat16)]
 		for _, step := range t.steps {
 			steps = binary.LittleEndian.AppendUint16(steps, half.ToBFloat16(step))
 		}
-		w[string(AsBFloat16)] = steps
+		w.data[string(AsBFloat16)] = steps
 		for i, x := range t.Float32 {
 			b = append(b, byte(toInt8(x, t.steps[i/(len(t.Float32)/len(t.steps))])))
 		}
 	}
-	w[name] = b
+	w.data[name] = b
 	return nil
 }
 
 // tensors returns the sections that hold something, as safetensors has them.
-func (w sectionWriter) tensors() []safetensors.Tensor {
+func (w *sectionWriter) tensors() []safetensors.Tensor {
+	if len(w.kernels) > 0 {
+		w.data[string(AsPatterns)] = codec.AppendPatterns(nil, w.kernels)
+	}
 	var list []safetensors.Tensor
 	for _, s := range sections {
-		data := w[s.name]
+		data := w.data[s.name]
 		if len(data) == 0 {
 			continue
 		}

@@ -38,6 +38,12 @@ type sectionReader struct {
 	size map[string]int64  // of each section, bytes
 	used map[string]int64  // of it
 	data map[string][]byte // once read
+	// Of the section patterns, which is coded as a whole: the number of kernels, those that no tensor has taken yet, and the
+	// tensors that have, with theirs.
+	count   int64
+	kernels []uint16
+	coded   []string
+	taken   [][]uint16
 }
 
 // newSectionReader checks that the tensors fill the sections of f, and only then reads these. codings are by the tensors'
@@ -55,7 +61,7 @@ func newSectionReader(f *safetensors.File, list []wanted, codings map[string]Cod
 	for _, s := range sections {
 		rest := r.size[s.name] - r.used[s.name]
 		switch {
-		case s.name == modelSection, s.name == string(AsPatterns): // which are checked when they are decoded
+		case s.name == modelSection, s.name == string(AsPatterns): // which are no longer than what they decode to
 		case rest != 0 && (s.name != string(AsBits) || rest > 3):
 			return nil, fmt.Errorf("section %q has %d bytes more than its tensors", s.name, rest)
 		}
@@ -68,7 +74,24 @@ func newSectionReader(f *safetensors.File, list []wanted, codings map[string]Cod
 		}
 	}
 	clear(r.used)
-	return r, nil
+	return r, r.decodePatterns()
+}
+
+// decodePatterns decodes the section patterns.
+func (r *sectionReader) decodePatterns() error {
+	name := string(AsPatterns)
+	if r.count == 0 && r.size[name] == 0 {
+		return nil
+	}
+	r.kernels = make([]uint16, r.count)
+	n, err := codec.DecodePatterns(r.kernels, r.data[name])
+	if err != nil {
+		return fmt.Errorf("section %q: %w", name, err)
+	}
+	if rest := r.size[name] - int64(n); rest != 0 {
+		return fmt.Errorf("section %q has %d bytes more than its tensors", name, rest)
+	}
+	return nil
 }
 
 // reserve counts the bytes that a tensor takes, as many as its coding takes at least, and checks that they are there.
@@ -99,7 +122,8 @@ func (r *sectionReader) reserve(w wanted, c Coding) error {
 		if err := checkPatternShape(w.layout, w.shape); err != nil {
 			return err
 		}
-		size = (int64(w.shape[0])*int64(w.shape[1]) + 7) / 8
+		r.count += int64(w.shape[0]) * int64(w.shape[1])
+		size = (r.count+7)/8 - r.used[string(c)] // of the last taps alone
 	}
 	return r.skip(c, size)
 }
@@ -155,7 +179,11 @@ func (r *sectionReader) take(w wanted, c Coding) (Tensor, error) {
 		_, row := bitRows(w.shape)
 		return t, unpackBits(t.Words, b, row)
 	case AsPatterns:
-		return t, r.takePatterns(&t, n)
+		t.Words = make([]uint64, n)
+		count := w.shape[0] * w.shape[1]
+		t.setPatterns(r.kernels[:count])
+		r.coded, r.taken, r.kernels = append(r.coded, w.name), append(r.taken, r.kernels[:count]), r.kernels[count:]
+		return t, nil
 	case AsInt32:
 		b, err = r.next(c, 4*int64(n))
 		t.Int32, t.coding = make([]int32, n), ""
@@ -209,25 +237,8 @@ func (r *sectionReader) takeInt8(t *Tensor) error {
 	return nil
 }
 
-func (r *sectionReader) takePatterns(t *Tensor, n int) error {
-	name := string(AsPatterns)
-	kernels := make([]uint16, t.Shape[0]*t.Shape[1])
-	size, err := codec.DecodePatterns(kernels, r.data[name][r.used[name]:])
-	if err != nil {
-		return err
-	}
-	r.used[name] += int64(size)
-	t.coded = size
-	t.Words = make([]uint64, n)
-	t.setPatterns(kernels)
-	return nil
-}
-
 // done checks that nothing is left after the last tensor.
 func (r *sectionReader) done() error {
-	if rest := r.size[string(AsPatterns)] - r.used[string(AsPatterns)]; rest != 0 {
-		return fmt.Errorf("section %q has %d bytes more than its tensors", AsPatterns, rest)
-	}
 	if err := checkZero(r.data[string(AsBits)][r.used[string(AsBits)]:]); err != nil {
 		return fmt.Errorf("section %q: at its end: %w", AsBits, err)
 	}

@@ -33,7 +33,7 @@ type Tensor struct {
 
 	coding Coding    // empty: the one that goes with the data
 	steps  []float32 // of AsInt8
-	coded  int       // bytes of AsPatterns
+	coded  int       // bytes of AsPatterns: its share of the section
 }
 
 // F32 returns a Flat tensor over v, which it does not copy.
@@ -58,7 +58,8 @@ const wordBits = 64
 // words returns how many words hold a row of n bits.
 func words(n int) int { return (n + wordBits - 1) / wordBits }
 
-// Bytes returns the bytes that the tensor takes in a file, its steps included, without padding.
+// Bytes returns the bytes that the tensor takes in a file, its steps included, without padding. Filters coded as patterns
+// together have a share each.
 func (t *Tensor) Bytes() int {
 	switch t.Coding() {
 	case AsFloat16, AsBFloat16:

@@ -32,7 +32,7 @@ func (m *Model) encode() ([]safetensors.Tensor, safetensors.WriteOptions, error)
 	if err := m.Validate(); err != nil {
 		return nil, o, err
 	}
-	data := make(sectionWriter)
+	w := sectionWriter{data: make(map[string][]byte)}
 	ops := slices.Clone(m.Ops)
 	before := ImageInput
 	for i := range ops {
@@ -45,7 +45,7 @@ func (m *Model) encode() ([]safetensors.Tensor, safetensors.WriteOptions, error)
 				continue
 			}
 			t := m.Tensors[*f.name]
-			if err := data.put(&t); err != nil {
+			if err := w.put(&t); err != nil {
 				return nil, o, fmt.Errorf("artifact: tensor %q: %w", *f.name, err)
 			}
 			*f.name = string(t.Coding())
@@ -54,14 +54,14 @@ func (m *Model) encode() ([]safetensors.Tensor, safetensors.WriteOptions, error)
 	text, err := json.Marshal(description{Name: m.Name, Input: m.Input[:], Classes: m.Classes,
 		Preprocess: m.Preprocess, Source: m.Source, Ops: ops})
 	if err == nil {
-		data[modelSection], err = deflate(text)
+		w.data[modelSection], err = deflate(text)
 	}
 	if err != nil {
 		return nil, o, fmt.Errorf("artifact: %w", err)
 	}
 	o.Align = dataAlign
 	o.Metadata = map[string]string{formatKey: formatName, versionKey: version2}
-	return data.tensors(), o, nil
+	return w.tensors(), o, nil
 }
 
 // tensorField is a field of an Op that names a tensor.
