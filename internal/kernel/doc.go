@@ -8,7 +8,7 @@
 //
 // Results do not depend on the machine: every product is rounded before it is added (the conversion in float32(a*b)+c
 // forbids the compiler to fuse the two), and sums run in the order that each comment gives. Plain Go is the truth; the
-// tiers above it (avx2, avx512) are assembly for the same sums in the same order, and give the same bits. The best tier
+// tiers above it (avx2, avx512, and neon on arm64) are assembly for the same sums in the same order, and give the same bits. The best tier
 // of the machine is chosen at the program's start; the environment variable BNNTOOL_KERNELS names another. The build tag
 // purego leaves the assembly out.
 //
@@ -19,3 +19,5 @@ package kernel
 //go:generate go -C gen run . -tier avx2 -part bits -out ../avx2/bits_amd64.s -stubs ../avx2/bits_amd64.go -pkg avx2
 //go:generate go -C gen run . -tier avx512 -part floats -out ../avx512/kernels_amd64.s -stubs ../avx512/stubs_amd64.go -pkg avx512
 //go:generate go -C gen run . -tier avx512 -part bits -out ../avx512/bits_amd64.s -stubs ../avx512/bits_amd64.go -pkg avx512
+//go:generate go -C gen run ./neon -part floats -out ../neon/kernels_arm64.s -stubs ../neon/stubs_arm64.go
+//go:generate go -C gen run ./neon -part bits -out ../neon/bits_arm64.s -stubs ../neon/bits_arm64.go

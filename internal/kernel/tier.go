@@ -8,6 +8,7 @@ const (
 	Generic = "generic"
 	AVX2    = "avx2"
 	AVX512  = "avx512"
+	NEON    = "neon" // the only one of arm64
 )
 
 // tier is the assembly of one instruction set.
