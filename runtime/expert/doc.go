@@ -1,0 +1,12 @@
+// Package expert runs mixtures of experts that do not fit in memory: which experts stay there, in which state of
+// compression, and in which order the others are read, decoded and computed.
+//
+// Traces say what a model's routers chose: [Counts] without order, [Steps] in order. [ReadTrace] reads them from files,
+// [Counts.Ranks] is what a plan is made of.
+//
+// Caveats:
+//
+//   - A layer is known by its index among the model's sparse layers, from 0, wherever the doc does not say "number". A
+//     trace has the model's own numbers beside.
+//   - Everything here is deterministic: random choices come from a seed that the caller gives.
+package expert
