@@ -89,7 +89,10 @@ func Convert(ctx context.Context, ck *checkpoint.Checkpoint, path string, o Opti
 			return nil, err
 		}
 	}
-	return r, o.write(ctx, r, s, f, g, images, path)
+	if err := o.write(ctx, r, s, f, g, images, path); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // write writes the artifact, opens it, compares it with the oracle and gives it its name.

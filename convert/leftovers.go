@@ -152,9 +152,9 @@ func (r *reducer) reduce(ctx context.Context, a *Accuracy, images [][]float32) (
 
 // choices returns the codings that can hold t, narrowest first.
 func choices(t *artifact.Tensor, l Leftovers) []artifact.Coding {
-	half, other := artifact.AsFloat16, artifact.AsBFloat16
-	if recodeError(t, other) < recodeError(t, half) {
-		half, other = other, half
+	half := artifact.AsFloat16
+	if recodeError(t, artifact.AsBFloat16) < recodeError(t, half) {
+		half = artifact.AsBFloat16
 	}
 	var list []artifact.Coding
 	for _, c := range []artifact.Coding{artifact.AsInt8, half} {

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/bnntool/bnntool/internal/preprocess"
 	"github.com/bnntool/bnntool/internal/safetensors"
+	"github.com/bnntool/bnntool/runtime/artifact"
 )
 
 func TestReadRefuses(t *testing.T) {
@@ -170,6 +173,33 @@ func TestHostileFilesTakeLittle(t *testing.T) {
 				t.Errorf("%d bytes of file made the reader allocate %d, want at most %d (%v)", len(b), got, most, err)
 			}
 		})
+	}
+}
+
+// TestBitsOfOneChannel reads what takes most memory for its bytes: rows of one bit, each a word in memory.
+func TestBitsOfOneChannel(t *testing.T) {
+	const n = 1 << 16
+	m := &artifact.Model{
+		Name: "wide", Input: [3]int{1, 1, 1}, Classes: slices.Repeat([]string{"x"}, n),
+		Preprocess: preprocess.Config{H: 1, W: 1, C: 1, Mean: []float32{0}, Std: []float32{1}},
+		Ops: []artifact.Op{
+			{Name: "tile", Kind: artifact.Tile, Inputs: []string{"image"}, Factor: n},
+			{Name: "bin", Kind: artifact.BinConv, Inputs: []string{"tile"}, Out: n, Kernel: 1, Stride: 1, Groups: n, Weights: "bin.weight"},
+			{Name: "float", Kind: artifact.Affine, Inputs: []string{"bin"}},
+		},
+		Tensors: map[string]artifact.Tensor{"bin.weight": artifact.Bits([]int{n, 1, 1, 1}, make([]uint64, n))},
+	}
+	b := encode(t, m)
+	p := takeApart(t, b)
+	if got := len(p.tensor("bits").Data); got != n/8 {
+		t.Errorf("%d weights take %d bytes, want %d", n, got, n/8)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := readFrom(b)
+	runtime.ReadMemStats(&after)
+	if got, most := after.TotalAlloc-before.TotalAlloc, uint64(2<<20+200*len(b)); err != nil || got > most {
+		t.Errorf("%d bytes of file made the reader allocate %d, want at most %d (%v)", len(b), got, most, err)
 	}
 }
 
