@@ -24,12 +24,11 @@ const lineBytes = 64
 type buffer struct {
 	slab  slab
 	n, at int
-	spare int // elements behind the n that its kernel may overwrite
 	last  int // index of the last step that reads the buffer
 }
 
-// end returns the element behind those that belong to b.
-func (b *buffer) end() int { return b.at + b.n + b.spare }
+// end returns the element behind those of b.
+func (b *buffer) end() int { return b.at + b.n }
 
 // arena is the working memory of one image. Buffers whose lives do not meet share its elements.
 type arena struct {
@@ -76,7 +75,7 @@ func (m *memory) place(b *buffer) {
 	best, bestGap, slot := -1, 0, 0
 	end := 0
 	for i, l := range m.live {
-		if gap := l.at - end; gap >= b.n+b.spare && (best < 0 || gap < bestGap) {
+		if gap := l.at - end; gap >= b.n && (best < 0 || gap < bestGap) {
 			best, bestGap, slot = end, gap, i
 		}
 		end = m.align(l.end())

@@ -210,7 +210,6 @@ func (p *planner) binConv(op *artifact.Op, v int, x *value) step {
 	filters := kernel.NewSignFilters(g)
 	filters.Load(p.model.Tensors[op.Weights].Words)
 	in, out := p.signs(op, x, g.Groups), p.output(v)
-	out.spare = filters.Spare()
 	s := step{reads: []*buffer{in}, writes: []*buffer{out}}
 	s.Kernel = fmt.Sprintf("binconv%dx%d %s bits->counts", g.Kernel, g.Kernel, filters.Kernel())
 	p.scratch = max(p.scratch, filters.Scratch())

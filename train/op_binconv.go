@@ -35,7 +35,7 @@ func newBinConv(m *machine, g kernel.Geometry, n *model.Node, training, alpha bo
 	}
 	o.counts, o.padded = make([][]int32, m.workers.n), make([][]uint64, m.workers.n)
 	for i := range o.counts {
-		o.counts[i] = make([]int32, g.OutLen(), g.OutLen()+16)
+		o.counts[i] = make([]int32, g.OutLen())
 		o.padded[i] = make([]uint64, o.filters.Scratch())
 	}
 	o.fwd, o.bwd = o.forwardChunk, o.backwardChunk

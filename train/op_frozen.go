@@ -39,7 +39,7 @@ func newFrozenLayer(b *graphBuilder, n *model.Node, layer int) *frozenLayer {
 			}
 			o.bits, o.counts, o.padded = make([][]uint64, workers), make([][]int32, workers), make([][]uint64, workers)
 			for i := range workers {
-				o.bits[i], o.counts[i] = make([]uint64, o.g.InWords()), make([]int32, o.g.OutLen(), o.g.OutLen()+16)
+				o.bits[i], o.counts[i] = make([]uint64, o.g.InWords()), make([]int32, o.g.OutLen())
 				o.padded[i] = make([]uint64, o.filters.Scratch())
 			}
 		} else {

@@ -11,18 +11,28 @@ type BitLayer struct {
 	limits     []int32
 	flip       []uint64 // nil flips nothing
 	interleave bool
-	lookup     *lookupBits
+	fused      bitConvolver // nil in plain Go
 }
 
-// NewBitLayer prepares the layer of f with limits, [factor·K], and flip, [Words(factor·K)] or nil. It keeps all three;
-// limits and flip must not change.
+// bitConvolver is a BitLayer in assembly.
+type bitConvolver interface {
+	scratch() int
+	convolve(dst, x, scratch []uint64)
+}
+
+// NewBitLayer prepares the layer of f with limits, [factor·K], and flip, [Words(factor·K)] or nil. It keeps all three,
+// which must not change.
 func NewBitLayer(f *SignFilters, limits []int32, flip []uint64, interleave bool) *BitLayer {
 	checkLen("NewBitLayer", "limits", len(limits)%f.g.K, 0)
 	if flip != nil {
 		checkLen("NewBitLayer", "flip", len(flip), Words(len(limits)))
 	}
 	l := &BitLayer{f: f, limits: limits, flip: flip, interleave: interleave}
-	l.lookup = newLookupBits(l)
+	if b := newPopcountBits(l); b != nil {
+		l.fused = b
+	} else if b := newBitRows(l); b != nil {
+		l.fused = b
+	}
 	return l
 }
 
@@ -31,8 +41,8 @@ func (l *BitLayer) Kernel() string { return l.f.Kernel() }
 
 // Scratch returns the elements that Convolve needs as scratch.
 func (l *BitLayer) Scratch() int {
-	if l.lookup != nil {
-		return l.lookup.scratch()
+	if l.fused != nil {
+		return l.fused.scratch()
 	}
 	return l.f.Scratch() + countWords(l.f)
 }
@@ -44,8 +54,8 @@ func (l *BitLayer) Convolve(dst, x, scratch []uint64) {
 	checkLen("Convolve", "dst", len(dst), g.OutH()*g.OutW()*Words(len(l.limits)))
 	checkLen("Convolve", "x", len(x), g.InWords())
 	checkLen("Convolve", "scratch", min(len(scratch), l.Scratch()), l.Scratch())
-	if l.lookup != nil {
-		l.lookup.convolve(dst, x, scratch)
+	if l.fused != nil {
+		l.fused.convolve(dst, x, scratch)
 		return
 	}
 	counts, rest := takeCounts(l.f, scratch)

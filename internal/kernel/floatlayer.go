@@ -15,16 +15,16 @@ type FloatLayer struct {
 	f                *SignFilters
 	scale, bias      []float32
 	interleave, clip bool
-	lookup           *lookupFloats
+	rows             *floatRows
 }
 
-// NewFloatLayer prepares the layer of f with scale and bias, [factor·K] each. It keeps all three; scale and bias must not
-// change.
+// NewFloatLayer prepares the layer of f with scale and bias, [factor·K] each. It keeps all three, which must
+// not change.
 func NewFloatLayer(f *SignFilters, scale, bias []float32, interleave, clip bool) *FloatLayer {
 	checkLen("NewFloatLayer", "scale", len(scale)%f.g.K, 0)
 	checkLen("NewFloatLayer", "bias", len(bias), len(scale))
 	l := &FloatLayer{f: f, scale: scale, bias: bias, interleave: interleave, clip: clip}
-	l.lookup = newLookupFloats(l)
+	l.rows = newFloatRows(l)
 	return l
 }
 
@@ -33,8 +33,8 @@ func (l *FloatLayer) Kernel() string { return l.f.Kernel() }
 
 // Scratch returns the elements that Convolve needs as scratch.
 func (l *FloatLayer) Scratch() int {
-	if l.lookup != nil {
-		return l.lookup.scratch()
+	if l.rows != nil {
+		return l.rows.scratch()
 	}
 	return l.f.Scratch() + countWords(l.f) + (l.f.g.OutH()*l.f.g.OutW()*len(l.scale)+1)/2
 }
@@ -56,8 +56,8 @@ func (l *FloatLayer) Convolve(dst []float32, signs, x []uint64, shortcut []float
 	if signs != nil {
 		checkLen("Convolve", "signs", len(signs), pixels*Words(wide))
 	}
-	if l.lookup != nil {
-		l.lookup.convolve(dst, signs, x, shortcut, scratch)
+	if l.rows != nil {
+		l.rows.convolve(dst, signs, x, shortcut, scratch)
 		return
 	}
 	counts, rest := takeCounts(l.f, scratch)
@@ -81,8 +81,8 @@ func (l *FloatLayer) Convolve(dst []float32, signs, x []uint64, shortcut []float
 	}
 }
 
-// countWords returns the elements of scratch that hold the counts of f, and what its tiles overwrite behind them.
-func countWords(f *SignFilters) int { return (f.g.OutLen() + f.Spare() + 1) / 2 }
+// countWords returns the elements of scratch that hold the counts of f.
+func countWords(f *SignFilters) int { return (f.g.OutLen() + 1) / 2 }
 
 // takeCounts splits the counts of f off scratch.
 func takeCounts(f *SignFilters, scratch []uint64) (counts []int32, rest []uint64) {

@@ -232,7 +232,7 @@ func testLayersAllocateNothing(t *testing.T) {
 	g := Geometry{H: 8, W: 8, C: 16, K: 16, Kernel: 3, Stride: 1, Pad: 1, Groups: 1}
 	for _, interleave := range []bool{false, true} {
 		c := newLayerCase(rng, g, 2, interleave)
-		counts, bits, floats := make([]int32, g.OutLen(), g.OutLen()+16), make([]uint64, 64), make([]float32, 64*32)
+		counts, bits, floats := make([]int32, g.OutLen()), make([]uint64, 64), make([]float32, 64*32)
 		f := c.filters()
 		bitLayer, floatLayer := NewBitLayer(f, c.limits, c.flip, interleave), NewFloatLayer(f, c.scale, c.bias, interleave, true)
 		scratch := make([]uint64, max(f.Scratch(), bitLayer.Scratch(), floatLayer.Scratch()))

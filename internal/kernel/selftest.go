@@ -129,7 +129,7 @@ func (w *work) floatLayers() {
 func (w *work) counts() {
 	for _, g := range selfTestLayers {
 		f := w.filters(g)
-		dst := make([]int32, g.OutLen(), g.OutLen()+f.Spare())
+		dst := make([]int32, g.OutLen())
 		f.Convolve(dst, w.signs(g.H*g.W, g.C), make([]uint64, f.Scratch()))
 		floats := make([]float32, len(dst))
 		AffineCounts(floats, dst, w.floats(g.K), w.floats(g.K), 1, false)

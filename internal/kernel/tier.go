@@ -30,8 +30,8 @@ type tier struct {
 	gatherRows    func(dst, src *float32, pixels, rows, run, srcRow, srcPixel, dstPixel int)
 	packSigns     func(dst *uint64, src *float32, words, vectors int)
 	unpackSigns   func(dst *float32, src *uint64, words, vectors int)
-	binConv       [2]binConvTile // the larger first; without run where the tier has none
-	lookup        *lookupKernels // nil where the tier has none
+	// signRows plan 1-bit convolutions, the best first; nil for what one does not do.
+	signRows []func(g Geometry) *signRows
 }
 
 // deviceKernels are what only inference uses.
@@ -40,22 +40,6 @@ type deviceKernels struct {
 	dense     []denseKernel // the largest first
 	mean      []meanKernel  // the largest first
 	avgPool   avgPoolKernel
-}
-
-// binConvTile computes blocks of pixels by 16 filters:
-//
-//	dst[p*dstPixel+k] = full - 2 * sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
-type binConvTile struct {
-	pixels int
-	run    func(dst *int32, x, w *uint32, blocks, rows, run, xRow, xPixel, dstPixel, full int)
-}
-
-// binConvTile returns the largest tile of at most the given pixels.
-func (t *tier) binConvTile(pixels int) *binConvTile {
-	if t.binConv[0].pixels <= pixels {
-		return &t.binConv[0]
-	}
-	return &t.binConv[1]
 }
 
 // vectorsPerWord returns the vectors of signs in one packed word of rows of c elements, 0 if rows are not whole vectors or

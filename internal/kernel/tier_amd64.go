@@ -41,16 +41,7 @@ func avx2Tier() *tier {
 		normForward: avx2.NormForward16, countMoments: avx2.CountMoments, maskGrad: avx2.MaskGrad, combineMasked: avx2.CombineMasked,
 
 		packSigns: avx2.PackSigns, unpackSigns: avx2.UnpackSigns,
-		lookup: &lookupKernels{
-			tiles: [2][2]lookupTile{{avx2.LookupTile4x64, avx2.LookupTile2x64}, {avx2.LookupTile4x32, avx2.LookupTile2x32}},
-			pair:  [3]pairNibbles{avx2.PairNibbles16, avx2.PairNibbles32, avx2.PairNibbles64},
-			widen: avx2.WidenCounts, spread: avx2.SpreadCounts,
-			thresholds: [2]thresholdRow{avx2.ThresholdCounts64, avx2.ThresholdCounts32},
-			floats: [2][2][2]floatRow{
-				{{avx2.FloatCounts16, avx2.FloatCounts16Signs}, {avx2.FloatCounts16Add, avx2.FloatCounts16AddSigns}},
-				{{avx2.FloatCounts8, avx2.FloatCounts8Signs}, {avx2.FloatCounts8Add, avx2.FloatCounts8AddSigns}},
-			},
-		},
+		signRows: []func(Geometry) *signRows{avx2Lookup.plan},
 	}
 }
 
@@ -79,7 +70,7 @@ func avx512Tier() *tier {
 		gatherRows:  avx2.GatherRows,
 		normForward: avx512.NormForward16, countMoments: avx2.CountMoments, maskGrad: avx512.MaskGrad, combineMasked: avx512.CombineMasked,
 		packSigns: avx512.PackSigns, unpackSigns: avx512.UnpackSigns,
-		binConv: [2]binConvTile{{8, avx512.BinConvTile8}, {1, avx512.BinConvTile1}},
+		signRows: []func(Geometry) *signRows{avx512Popcount.plan},
 	}
 }
 
@@ -105,4 +96,46 @@ var avx512Device = deviceKernels{
 	dense:     []denseKernel{{64, avx512.Dense4}, {32, avx512.Dense2}, {16, avx512.Dense1}},
 	mean:      avx2Device.mean,
 	avgPool:   avx2Device.avgPool,
+}
+
+var avx2Lookup = &lookupKernels{
+	rows: &rowKernels{
+		size: 2, counts: avx2.RowCounts, spread: avx2.SpreadRow,
+		bits: []rowBits{{64, avx2.RowBits64}, {32, avx2.RowBits32}},
+		floats: [2][2][2]rowFloats{
+			{{avx2.RowFloats16, avx2.RowFloats16Signs}, {avx2.RowFloats16Add, avx2.RowFloats16AddSigns}},
+			{{avx2.RowFloats8, avx2.RowFloats8Signs}, {avx2.RowFloats8Add, avx2.RowFloats8AddSigns}},
+		},
+	},
+	tiles: [2][2]lookupTile{{avx2.LookupTile4x64, avx2.LookupTile2x64}, {avx2.LookupTile4x32, avx2.LookupTile2x32}},
+	pair:  [3]pairNibbles{avx2.PairNibbles16, avx2.PairNibbles32, avx2.PairNibbles64},
+}
+
+var avx512Popcount = &popcountKernels{
+	rows: &rowKernels{
+		size: 4, counts: avx512.RowCounts, spread: avx512.SpreadRow,
+		bits: []rowBits{{64, avx512.RowBits64}, {32, avx512.RowBits32}, {16, avx512.RowBits16}},
+		floats: [2][2][2]rowFloats{
+			{{avx512.RowFloats16, avx512.RowFloats16Signs}, {avx512.RowFloats16Add, avx512.RowFloats16AddSigns}},
+			{{avx512.RowFloats8, avx512.RowFloats8Signs}, {avx512.RowFloats8Add, avx512.RowFloats8AddSigns}},
+		},
+	},
+	tiles: [2][]popcountTile{
+		{
+			{8, avx512.PopcountRows8x32, avx512.PopcountBits8x32},
+			{7, avx512.PopcountRows7x32, avx512.PopcountBits7x32},
+			{4, avx512.PopcountRows4x32, avx512.PopcountBits4x32},
+			{2, avx512.PopcountRows2x32, avx512.PopcountBits2x32},
+			{1, avx512.PopcountRows1x32, avx512.PopcountBits1x32},
+		},
+		{
+			{8, avx512.PopcountRows8x16, avx512.PopcountBits8x16},
+			{7, avx512.PopcountRows7x16, avx512.PopcountBits7x16},
+			{4, avx512.PopcountRows4x16, avx512.PopcountBits4x16},
+			{2, avx512.PopcountRows2x16, avx512.PopcountBits2x16},
+			{1, avx512.PopcountRows1x16, avx512.PopcountBits1x16},
+		},
+	},
+	rows16: avx512.Popcount16Rows, bits16: avx512.Popcount16Bits,
+	compact16: avx512.Compact16, compact32: avx512.Compact32, zip16: avx512.Zip16,
 }

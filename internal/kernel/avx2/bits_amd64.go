@@ -17,51 +17,51 @@ func UnpackSigns(dst *float32, src *uint64, words int, vectors int)
 
 // LookupTile4x64 computes blocks of 4 pixels by 64 filters:
 //
-//	dst[p*dstPixel+k] = start[columns[p]/2+k] - 2 * sum over r < flushes*perFlush, i < 3*groups of
+//	dst[p*dstPixel+k] = start[columns[p]/2+k] + sum over r < flushes*perFlush, i < 3*groups of
 //	                    popcount(nibble p%2 of x[p/2*xPair + runs[r]/2 + i] ^ w[(r*3*groups+i)*lanes + lane(k)])
 //
 // for p < 4*blocks and k < 64 = lanes. An element of x holds the nibbles of two pixels in its bits 4 to 7 and 8 to 11; a weight
-// with bit 7 set counts nothing. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
+// with bit 7 set counts nothing, and dst has values of 16 bits. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
 // perFlush*groups is at most 21. Counts are at least 1.
 //
 //go:noescape
-func LookupTile4x64(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+func LookupTile4x64(dst *uint8, start *uint8, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
 
 // LookupTile2x64 computes blocks of 2 pixels by 64 filters:
 //
-//	dst[p*dstPixel+k] = start[columns[p]/2+k] - 2 * sum over r < flushes*perFlush, i < 3*groups of
+//	dst[p*dstPixel+k] = start[columns[p]/2+k] + sum over r < flushes*perFlush, i < 3*groups of
 //	                    popcount(nibble p%2 of x[p/2*xPair + runs[r]/2 + i] ^ w[(r*3*groups+i)*lanes + lane(k)])
 //
 // for p < 2*blocks and k < 64 = lanes. An element of x holds the nibbles of two pixels in its bits 4 to 7 and 8 to 11; a weight
-// with bit 7 set counts nothing. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
+// with bit 7 set counts nothing, and dst has values of 16 bits. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
 // perFlush*groups is at most 21. Counts are at least 1.
 //
 //go:noescape
-func LookupTile2x64(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+func LookupTile2x64(dst *uint8, start *uint8, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
 
 // LookupTile4x32 computes blocks of 4 pixels by 32 filters:
 //
-//	dst[p*dstPixel+k] = start[columns[p]/2+k] - 2 * sum over r < flushes*perFlush, i < 3*groups of
+//	dst[p*dstPixel+k] = start[columns[p]/2+k] + sum over r < flushes*perFlush, i < 3*groups of
 //	                    popcount(nibble p%2 of x[p/2*xPair + runs[r]/2 + i] ^ w[(r*3*groups+i)*lanes + lane(k)])
 //
 // for p < 4*blocks and k < 32 = lanes. An element of x holds the nibbles of two pixels in its bits 4 to 7 and 8 to 11; a weight
-// with bit 7 set counts nothing. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
+// with bit 7 set counts nothing, and dst has values of 16 bits. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
 // perFlush*groups is at most 21. Counts are at least 1.
 //
 //go:noescape
-func LookupTile4x32(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+func LookupTile4x32(dst *uint8, start *uint8, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
 
 // LookupTile2x32 computes blocks of 2 pixels by 32 filters:
 //
-//	dst[p*dstPixel+k] = start[columns[p]/2+k] - 2 * sum over r < flushes*perFlush, i < 3*groups of
+//	dst[p*dstPixel+k] = start[columns[p]/2+k] + sum over r < flushes*perFlush, i < 3*groups of
 //	                    popcount(nibble p%2 of x[p/2*xPair + runs[r]/2 + i] ^ w[(r*3*groups+i)*lanes + lane(k)])
 //
 // for p < 2*blocks and k < 32 = lanes. An element of x holds the nibbles of two pixels in its bits 4 to 7 and 8 to 11; a weight
-// with bit 7 set counts nothing. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
+// with bit 7 set counts nothing, and dst has values of 16 bits. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and
 // perFlush*groups is at most 21. Counts are at least 1.
 //
 //go:noescape
-func LookupTile2x32(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+func LookupTile2x32(dst *uint8, start *uint8, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
 
 // PairNibbles16 writes, for each of 4*steps words of x and of y, their lowest 16 bits as nibbles in ascending order: one element of dst
 // for each nibble, with that of x in bits 4 to 7 and that of y in bits 8 to 11.
@@ -81,81 +81,81 @@ func PairNibbles32(dst *uint16, x *uint64, y *uint64, steps int)
 //go:noescape
 func PairNibbles64(dst *uint16, x *uint64, y *uint64, steps int)
 
-// WidenCounts is dst[p*dstPixel+k] = src[p*srcPixel+k] for p < pixels and k < 8*vectors.
+// RowCounts is dst[p*dstPixel+i] = full - 2*d[p*dPixel+i] for p < pixels and i < n, a multiple of 4.
 //
 //go:noescape
-func WidenCounts(dst *int32, src *int16, pixels int, vectors int, dstPixel int, srcPixel int)
+func RowCounts(dst *int32, d *uint8, full int, n int, pixels int, dstPixel int, dPixel int)
 
-// SpreadCounts is dst[p*dstPixel+i] = src[p*srcPixel + order[2*i]/2] for p < pixels and i < 8. order has the byte offsets of 16 bytes, so that
-// of an element two.
+// SpreadRow is dst[p*dstPixel+i] = d[p*dPixel+j] for p < pixels and i < 8, where j is value i of order; in AVX2 order has the offset of each
+// byte instead.
 //
 //go:noescape
-func SpreadCounts(dst *int16, src *int16, order *uint8, pixels int, dstPixel int, srcPixel int)
+func SpreadRow(dst *uint8, d *uint8, order *uint8, pixels int, dstPixel int, dPixel int)
 
-// ThresholdCounts64 writes bits of 64 counts, bit i of m being counts[p*64+i] < limits[i]:
+// RowBits64 writes bits of panels of 64 values, bit i of m being d[p*64+i] < limits[i]:
 //
-//	d = dst[p*dstPixel+r*dstRow]
-//	d = d&old | ((m>>(right+r*perRow)&keep)<<left ^ flip)
+//	v = dst[p*dstPixel+r*dstRow]
+//	v = v&old | ((m>>(right+r*perRow)&keep)<<left ^ flip)
 //
 // for p < pixels and r < rows. Counts are at least 1, and shifts at most 63.
 //
 //go:noescape
-func ThresholdCounts64(dst *uint64, counts *int16, limits *int16, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
+func RowBits64(dst *uint64, d *uint8, limits *uint8, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
 
-// ThresholdCounts32 writes bits of 32 counts, bit i of m being counts[p*32+i] < limits[i]:
+// RowBits32 writes bits of panels of 32 values, bit i of m being d[p*32+i] < limits[i]:
 //
-//	d = dst[p*dstPixel+r*dstRow]
-//	d = d&old | ((m>>(right+r*perRow)&keep)<<left ^ flip)
+//	v = dst[p*dstPixel+r*dstRow]
+//	v = v&old | ((m>>(right+r*perRow)&keep)<<left ^ flip)
 //
 // for p < pixels and r < rows. Counts are at least 1, and shifts at most 63.
 //
 //go:noescape
-func ThresholdCounts32(dst *uint64, counts *int16, limits *int16, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
+func RowBits32(dst *uint64, d *uint8, limits *uint8, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
 
-// FloatCounts16 is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*float32(counts[p*srcPixel+i]) + bias[i]))
+// RowFloats16 is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
 // for p < pixels and i < 16, each operation rounded; NaN stays NaN.
 //
 //go:noescape
-func FloatCounts16(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
+func RowFloats16(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
 
-// FloatCounts16Signs is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*float32(counts[p*srcPixel+i]) + bias[i]))
+// RowFloats16Signs is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
 // for p < pixels and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits.
 //
 //go:noescape
-func FloatCounts16Signs(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
+func RowFloats16Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
 
-// FloatCounts16Add is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*float32(counts[p*srcPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// RowFloats16Add is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
 // for p < pixels and i < 16, each operation rounded; NaN stays NaN.
 //
 //go:noescape
-func FloatCounts16Add(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
+func RowFloats16Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
 
-// FloatCounts16AddSigns is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*float32(counts[p*srcPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// RowFloats16AddSigns is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
 // for p < pixels and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits.
 //
 //go:noescape
-func FloatCounts16AddSigns(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
+func RowFloats16AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
 
-// FloatCounts8 is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*float32(counts[p*srcPixel+i]) + bias[i]))
+// RowFloats8 is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
 // for p < pixels and i < 8, each operation rounded; NaN stays NaN.
 //
 //go:noescape
-func FloatCounts8(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
+func RowFloats8(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
 
-// FloatCounts8Signs is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*float32(counts[p*srcPixel+i]) + bias[i]))
+// RowFloats8Signs is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
 // for p < pixels and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits.
 //
 //go:noescape
-func FloatCounts8Signs(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
+func RowFloats8Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
 
-// FloatCounts8Add is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*float32(counts[p*srcPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// RowFloats8Add is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
 // for p < pixels and i < 8, each operation rounded; NaN stays NaN.
 //
 //go:noescape
-func FloatCounts8Add(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
+func RowFloats8Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
 
-// FloatCounts8AddSigns is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*float32(counts[p*srcPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// RowFloats8AddSigns is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
 // for p < pixels and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits.
 //
 //go:noescape
-func FloatCounts8AddSigns(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
+func RowFloats8AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)

@@ -593,7 +593,7 @@ DATA lookupTables<>+4080(SB)/8, $0x1122223322333344
 DATA lookupTables<>+4088(SB)/8, $0x0011112211222233
 GLOBL lookupTables<>(SB), RODATA|NOPTR, $4096
 
-// func LookupTile4x64(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+// func LookupTile4x64(dst *uint8, start *uint8, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
 // Requires: AVX, AVX2
 TEXT ·LookupTile4x64(SB), NOSPLIT, $16-96
 	MOVQ dst+0(FP), AX
@@ -699,104 +699,72 @@ group:
 	VPSUBW         Y8, Y4, Y4
 	VPAND          lowBytes4x64<>+0(SB), Y0, Y8
 	VPSRLW         $0x08, Y0, Y0
-	VPADDW         Y8, Y8, Y8
-	VPADDW         Y0, Y0, Y0
 	VPAND          lowBytes4x64<>+0(SB), Y4, Y9
 	VPSRLW         $0x08, Y4, Y4
-	VPADDW         Y9, Y9, Y9
-	VPADDW         Y4, Y4, Y4
 	VPSRLW         $0x04, Y1, Y10
 	VPAND          between4x64<>+0(SB), Y10, Y10
 	VPSUBW         Y10, Y5, Y5
 	VPAND          lowBytes4x64<>+0(SB), Y1, Y10
 	VPSRLW         $0x08, Y1, Y1
-	VPADDW         Y10, Y10, Y10
-	VPADDW         Y1, Y1, Y1
 	VPAND          lowBytes4x64<>+0(SB), Y5, Y11
 	VPSRLW         $0x08, Y5, Y5
-	VPADDW         Y11, Y11, Y11
-	VPADDW         Y5, Y5, Y5
 	MOVL           (DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y12
-	VPSUBW         Y8, Y12, Y12
-	VMOVDQU        Y12, (R9)
-	VMOVDQU        32(R11), Y8
-	VPSUBW         Y0, Y8, Y8
-	VMOVDQU        Y8, 32(R9)
-	VMOVDQU        64(R11), Y0
-	VPSUBW         Y10, Y0, Y0
-	VMOVDQU        Y0, 64(R9)
-	VMOVDQU        96(R11), Y0
-	VPSUBW         Y1, Y0, Y0
-	VMOVDQU        Y0, 96(R9)
+	VPADDW         (R11), Y8, Y8
+	VMOVDQU        Y8, (R9)
+	VPADDW         32(R11), Y0, Y0
+	VMOVDQU        Y0, 32(R9)
+	VPADDW         64(R11), Y10, Y10
+	VMOVDQU        Y10, 64(R9)
+	VPADDW         96(R11), Y1, Y1
+	VMOVDQU        Y1, 96(R9)
 	ADDQ           R10, R9
 	MOVL           4(DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y0
-	VPSUBW         Y9, Y0, Y0
-	VMOVDQU        Y0, (R9)
-	VMOVDQU        32(R11), Y0
-	VPSUBW         Y4, Y0, Y0
-	VMOVDQU        Y0, 32(R9)
-	VMOVDQU        64(R11), Y0
-	VPSUBW         Y11, Y0, Y0
-	VMOVDQU        Y0, 64(R9)
-	VMOVDQU        96(R11), Y0
-	VPSUBW         Y5, Y0, Y0
-	VMOVDQU        Y0, 96(R9)
+	VPADDW         (R11), Y9, Y9
+	VMOVDQU        Y9, (R9)
+	VPADDW         32(R11), Y4, Y4
+	VMOVDQU        Y4, 32(R9)
+	VPADDW         64(R11), Y11, Y11
+	VMOVDQU        Y11, 64(R9)
+	VPADDW         96(R11), Y5, Y5
+	VMOVDQU        Y5, 96(R9)
 	ADDQ           R10, R9
 	VPSRLW         $0x04, Y2, Y0
 	VPAND          between4x64<>+0(SB), Y0, Y0
 	VPSUBW         Y0, Y6, Y6
 	VPAND          lowBytes4x64<>+0(SB), Y2, Y0
 	VPSRLW         $0x08, Y2, Y1
-	VPADDW         Y0, Y0, Y0
-	VPADDW         Y1, Y1, Y1
 	VPAND          lowBytes4x64<>+0(SB), Y6, Y2
 	VPSRLW         $0x08, Y6, Y4
-	VPADDW         Y2, Y2, Y2
-	VPADDW         Y4, Y4, Y4
 	VPSRLW         $0x04, Y3, Y5
 	VPAND          between4x64<>+0(SB), Y5, Y5
 	VPSUBW         Y5, Y7, Y7
 	VPAND          lowBytes4x64<>+0(SB), Y3, Y5
 	VPSRLW         $0x08, Y3, Y3
-	VPADDW         Y5, Y5, Y5
-	VPADDW         Y3, Y3, Y3
 	VPAND          lowBytes4x64<>+0(SB), Y7, Y6
 	VPSRLW         $0x08, Y7, Y7
-	VPADDW         Y6, Y6, Y6
-	VPADDW         Y7, Y7, Y7
 	MOVL           8(DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y8
-	VPSUBW         Y0, Y8, Y8
-	VMOVDQU        Y8, (R9)
-	VMOVDQU        32(R11), Y0
-	VPSUBW         Y1, Y0, Y0
-	VMOVDQU        Y0, 32(R9)
-	VMOVDQU        64(R11), Y0
-	VPSUBW         Y5, Y0, Y0
-	VMOVDQU        Y0, 64(R9)
-	VMOVDQU        96(R11), Y0
-	VPSUBW         Y3, Y0, Y0
-	VMOVDQU        Y0, 96(R9)
+	VPADDW         (R11), Y0, Y0
+	VMOVDQU        Y0, (R9)
+	VPADDW         32(R11), Y1, Y1
+	VMOVDQU        Y1, 32(R9)
+	VPADDW         64(R11), Y5, Y5
+	VMOVDQU        Y5, 64(R9)
+	VPADDW         96(R11), Y3, Y3
+	VMOVDQU        Y3, 96(R9)
 	ADDQ           R10, R9
 	MOVL           12(DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y0
-	VPSUBW         Y2, Y0, Y0
-	VMOVDQU        Y0, (R9)
-	VMOVDQU        32(R11), Y0
-	VPSUBW         Y4, Y0, Y0
-	VMOVDQU        Y0, 32(R9)
-	VMOVDQU        64(R11), Y0
-	VPSUBW         Y6, Y0, Y0
-	VMOVDQU        Y0, 64(R9)
-	VMOVDQU        96(R11), Y0
-	VPSUBW         Y7, Y0, Y0
-	VMOVDQU        Y0, 96(R9)
+	VPADDW         (R11), Y2, Y2
+	VMOVDQU        Y2, (R9)
+	VPADDW         32(R11), Y4, Y4
+	VMOVDQU        Y4, 32(R9)
+	VPADDW         64(R11), Y6, Y6
+	VMOVDQU        Y6, 64(R9)
+	VPADDW         96(R11), Y7, Y7
+	VMOVDQU        Y7, 96(R9)
 	ADDQ           R10, R9
 	JMP            stored
 
@@ -809,96 +777,64 @@ again:
 	VPSUBW  Y8, Y4, Y4
 	VPAND   lowBytes4x64<>+0(SB), Y0, Y8
 	VPSRLW  $0x08, Y0, Y0
-	VPADDW  Y8, Y8, Y8
-	VPADDW  Y0, Y0, Y0
 	VPAND   lowBytes4x64<>+0(SB), Y4, Y9
 	VPSRLW  $0x08, Y4, Y4
-	VPADDW  Y9, Y9, Y9
-	VPADDW  Y4, Y4, Y4
 	VPSRLW  $0x04, Y1, Y10
 	VPAND   between4x64<>+0(SB), Y10, Y10
 	VPSUBW  Y10, Y5, Y5
 	VPAND   lowBytes4x64<>+0(SB), Y1, Y10
 	VPSRLW  $0x08, Y1, Y1
-	VPADDW  Y10, Y10, Y10
-	VPADDW  Y1, Y1, Y1
 	VPAND   lowBytes4x64<>+0(SB), Y5, Y11
 	VPSRLW  $0x08, Y5, Y5
-	VPADDW  Y11, Y11, Y11
-	VPADDW  Y5, Y5, Y5
-	VMOVDQU (R9), Y12
-	VPSUBW  Y8, Y12, Y12
-	VMOVDQU Y12, (R9)
-	VMOVDQU 32(R9), Y8
-	VPSUBW  Y0, Y8, Y8
-	VMOVDQU Y8, 32(R9)
-	VMOVDQU 64(R9), Y0
-	VPSUBW  Y10, Y0, Y0
-	VMOVDQU Y0, 64(R9)
-	VMOVDQU 96(R9), Y0
-	VPSUBW  Y1, Y0, Y0
-	VMOVDQU Y0, 96(R9)
-	ADDQ    R10, R9
-	VMOVDQU (R9), Y0
-	VPSUBW  Y9, Y0, Y0
-	VMOVDQU Y0, (R9)
-	VMOVDQU 32(R9), Y0
-	VPSUBW  Y4, Y0, Y0
+	VPADDW  (R9), Y8, Y8
+	VMOVDQU Y8, (R9)
+	VPADDW  32(R9), Y0, Y0
 	VMOVDQU Y0, 32(R9)
-	VMOVDQU 64(R9), Y0
-	VPSUBW  Y11, Y0, Y0
-	VMOVDQU Y0, 64(R9)
-	VMOVDQU 96(R9), Y0
-	VPSUBW  Y5, Y0, Y0
-	VMOVDQU Y0, 96(R9)
+	VPADDW  64(R9), Y10, Y10
+	VMOVDQU Y10, 64(R9)
+	VPADDW  96(R9), Y1, Y1
+	VMOVDQU Y1, 96(R9)
+	ADDQ    R10, R9
+	VPADDW  (R9), Y9, Y9
+	VMOVDQU Y9, (R9)
+	VPADDW  32(R9), Y4, Y4
+	VMOVDQU Y4, 32(R9)
+	VPADDW  64(R9), Y11, Y11
+	VMOVDQU Y11, 64(R9)
+	VPADDW  96(R9), Y5, Y5
+	VMOVDQU Y5, 96(R9)
 	ADDQ    R10, R9
 	VPSRLW  $0x04, Y2, Y0
 	VPAND   between4x64<>+0(SB), Y0, Y0
 	VPSUBW  Y0, Y6, Y6
 	VPAND   lowBytes4x64<>+0(SB), Y2, Y0
 	VPSRLW  $0x08, Y2, Y1
-	VPADDW  Y0, Y0, Y0
-	VPADDW  Y1, Y1, Y1
 	VPAND   lowBytes4x64<>+0(SB), Y6, Y2
 	VPSRLW  $0x08, Y6, Y4
-	VPADDW  Y2, Y2, Y2
-	VPADDW  Y4, Y4, Y4
 	VPSRLW  $0x04, Y3, Y5
 	VPAND   between4x64<>+0(SB), Y5, Y5
 	VPSUBW  Y5, Y7, Y7
 	VPAND   lowBytes4x64<>+0(SB), Y3, Y5
 	VPSRLW  $0x08, Y3, Y3
-	VPADDW  Y5, Y5, Y5
-	VPADDW  Y3, Y3, Y3
 	VPAND   lowBytes4x64<>+0(SB), Y7, Y6
 	VPSRLW  $0x08, Y7, Y7
-	VPADDW  Y6, Y6, Y6
-	VPADDW  Y7, Y7, Y7
-	VMOVDQU (R9), Y8
-	VPSUBW  Y0, Y8, Y8
-	VMOVDQU Y8, (R9)
-	VMOVDQU 32(R9), Y0
-	VPSUBW  Y1, Y0, Y0
-	VMOVDQU Y0, 32(R9)
-	VMOVDQU 64(R9), Y0
-	VPSUBW  Y5, Y0, Y0
-	VMOVDQU Y0, 64(R9)
-	VMOVDQU 96(R9), Y0
-	VPSUBW  Y3, Y0, Y0
-	VMOVDQU Y0, 96(R9)
-	ADDQ    R10, R9
-	VMOVDQU (R9), Y0
-	VPSUBW  Y2, Y0, Y0
+	VPADDW  (R9), Y0, Y0
 	VMOVDQU Y0, (R9)
-	VMOVDQU 32(R9), Y0
-	VPSUBW  Y4, Y0, Y0
-	VMOVDQU Y0, 32(R9)
-	VMOVDQU 64(R9), Y0
-	VPSUBW  Y6, Y0, Y0
-	VMOVDQU Y0, 64(R9)
-	VMOVDQU 96(R9), Y0
-	VPSUBW  Y7, Y0, Y0
-	VMOVDQU Y0, 96(R9)
+	VPADDW  32(R9), Y1, Y1
+	VMOVDQU Y1, 32(R9)
+	VPADDW  64(R9), Y5, Y5
+	VMOVDQU Y5, 64(R9)
+	VPADDW  96(R9), Y3, Y3
+	VMOVDQU Y3, 96(R9)
+	ADDQ    R10, R9
+	VPADDW  (R9), Y2, Y2
+	VMOVDQU Y2, (R9)
+	VPADDW  32(R9), Y4, Y4
+	VMOVDQU Y4, 32(R9)
+	VPADDW  64(R9), Y6, Y6
+	VMOVDQU Y6, 64(R9)
+	VPADDW  96(R9), Y7, Y7
+	VMOVDQU Y7, 96(R9)
 	ADDQ    R10, R9
 
 stored:
@@ -969,7 +905,7 @@ DATA between4x64<>+28(SB)/2, $0x0ff0
 DATA between4x64<>+30(SB)/2, $0x0ff0
 GLOBL between4x64<>(SB), RODATA|NOPTR, $32
 
-// func LookupTile2x64(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+// func LookupTile2x64(dst *uint8, start *uint8, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
 // Requires: AVX, AVX2
 TEXT ·LookupTile2x64(SB), NOSPLIT, $16-96
 	MOVQ dst+0(FP), AX
@@ -1041,52 +977,36 @@ group:
 	VPSUBW         Y4, Y2, Y2
 	VPAND          lowBytes2x64<>+0(SB), Y0, Y4
 	VPSRLW         $0x08, Y0, Y0
-	VPADDW         Y4, Y4, Y4
-	VPADDW         Y0, Y0, Y0
 	VPAND          lowBytes2x64<>+0(SB), Y2, Y5
 	VPSRLW         $0x08, Y2, Y2
-	VPADDW         Y5, Y5, Y5
-	VPADDW         Y2, Y2, Y2
 	VPSRLW         $0x04, Y1, Y6
 	VPAND          between2x64<>+0(SB), Y6, Y6
 	VPSUBW         Y6, Y3, Y3
 	VPAND          lowBytes2x64<>+0(SB), Y1, Y6
 	VPSRLW         $0x08, Y1, Y1
-	VPADDW         Y6, Y6, Y6
-	VPADDW         Y1, Y1, Y1
 	VPAND          lowBytes2x64<>+0(SB), Y3, Y7
 	VPSRLW         $0x08, Y3, Y3
-	VPADDW         Y7, Y7, Y7
-	VPADDW         Y3, Y3, Y3
 	MOVL           (DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y8
-	VPSUBW         Y4, Y8, Y8
-	VMOVDQU        Y8, (R9)
-	VMOVDQU        32(R11), Y4
-	VPSUBW         Y0, Y4, Y4
-	VMOVDQU        Y4, 32(R9)
-	VMOVDQU        64(R11), Y0
-	VPSUBW         Y6, Y0, Y0
-	VMOVDQU        Y0, 64(R9)
-	VMOVDQU        96(R11), Y0
-	VPSUBW         Y1, Y0, Y0
-	VMOVDQU        Y0, 96(R9)
+	VPADDW         (R11), Y4, Y4
+	VMOVDQU        Y4, (R9)
+	VPADDW         32(R11), Y0, Y0
+	VMOVDQU        Y0, 32(R9)
+	VPADDW         64(R11), Y6, Y6
+	VMOVDQU        Y6, 64(R9)
+	VPADDW         96(R11), Y1, Y1
+	VMOVDQU        Y1, 96(R9)
 	ADDQ           R10, R9
 	MOVL           4(DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y0
-	VPSUBW         Y5, Y0, Y0
-	VMOVDQU        Y0, (R9)
-	VMOVDQU        32(R11), Y0
-	VPSUBW         Y2, Y0, Y0
-	VMOVDQU        Y0, 32(R9)
-	VMOVDQU        64(R11), Y0
-	VPSUBW         Y7, Y0, Y0
-	VMOVDQU        Y0, 64(R9)
-	VMOVDQU        96(R11), Y0
-	VPSUBW         Y3, Y0, Y0
-	VMOVDQU        Y0, 96(R9)
+	VPADDW         (R11), Y5, Y5
+	VMOVDQU        Y5, (R9)
+	VPADDW         32(R11), Y2, Y2
+	VMOVDQU        Y2, 32(R9)
+	VPADDW         64(R11), Y7, Y7
+	VMOVDQU        Y7, 64(R9)
+	VPADDW         96(R11), Y3, Y3
+	VMOVDQU        Y3, 96(R9)
 	ADDQ           R10, R9
 	JMP            stored
 
@@ -1099,48 +1019,32 @@ again:
 	VPSUBW  Y4, Y2, Y2
 	VPAND   lowBytes2x64<>+0(SB), Y0, Y4
 	VPSRLW  $0x08, Y0, Y0
-	VPADDW  Y4, Y4, Y4
-	VPADDW  Y0, Y0, Y0
 	VPAND   lowBytes2x64<>+0(SB), Y2, Y5
 	VPSRLW  $0x08, Y2, Y2
-	VPADDW  Y5, Y5, Y5
-	VPADDW  Y2, Y2, Y2
 	VPSRLW  $0x04, Y1, Y6
 	VPAND   between2x64<>+0(SB), Y6, Y6
 	VPSUBW  Y6, Y3, Y3
 	VPAND   lowBytes2x64<>+0(SB), Y1, Y6
 	VPSRLW  $0x08, Y1, Y1
-	VPADDW  Y6, Y6, Y6
-	VPADDW  Y1, Y1, Y1
 	VPAND   lowBytes2x64<>+0(SB), Y3, Y7
 	VPSRLW  $0x08, Y3, Y3
-	VPADDW  Y7, Y7, Y7
-	VPADDW  Y3, Y3, Y3
-	VMOVDQU (R9), Y8
-	VPSUBW  Y4, Y8, Y8
-	VMOVDQU Y8, (R9)
-	VMOVDQU 32(R9), Y4
-	VPSUBW  Y0, Y4, Y4
-	VMOVDQU Y4, 32(R9)
-	VMOVDQU 64(R9), Y0
-	VPSUBW  Y6, Y0, Y0
-	VMOVDQU Y0, 64(R9)
-	VMOVDQU 96(R9), Y0
-	VPSUBW  Y1, Y0, Y0
-	VMOVDQU Y0, 96(R9)
-	ADDQ    R10, R9
-	VMOVDQU (R9), Y0
-	VPSUBW  Y5, Y0, Y0
-	VMOVDQU Y0, (R9)
-	VMOVDQU 32(R9), Y0
-	VPSUBW  Y2, Y0, Y0
+	VPADDW  (R9), Y4, Y4
+	VMOVDQU Y4, (R9)
+	VPADDW  32(R9), Y0, Y0
 	VMOVDQU Y0, 32(R9)
-	VMOVDQU 64(R9), Y0
-	VPSUBW  Y7, Y0, Y0
-	VMOVDQU Y0, 64(R9)
-	VMOVDQU 96(R9), Y0
-	VPSUBW  Y3, Y0, Y0
-	VMOVDQU Y0, 96(R9)
+	VPADDW  64(R9), Y6, Y6
+	VMOVDQU Y6, 64(R9)
+	VPADDW  96(R9), Y1, Y1
+	VMOVDQU Y1, 96(R9)
+	ADDQ    R10, R9
+	VPADDW  (R9), Y5, Y5
+	VMOVDQU Y5, (R9)
+	VPADDW  32(R9), Y2, Y2
+	VMOVDQU Y2, 32(R9)
+	VPADDW  64(R9), Y7, Y7
+	VMOVDQU Y7, 64(R9)
+	VPADDW  96(R9), Y3, Y3
+	VMOVDQU Y3, 96(R9)
 	ADDQ    R10, R9
 
 stored:
@@ -1210,7 +1114,7 @@ DATA between2x64<>+28(SB)/2, $0x0ff0
 DATA between2x64<>+30(SB)/2, $0x0ff0
 GLOBL between2x64<>(SB), RODATA|NOPTR, $32
 
-// func LookupTile4x32(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+// func LookupTile4x32(dst *uint8, start *uint8, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
 // Requires: AVX, AVX2
 TEXT ·LookupTile4x32(SB), NOSPLIT, $16-96
 	MOVQ dst+0(FP), AX
@@ -1291,58 +1195,42 @@ group:
 	VPSUBW         Y4, Y2, Y2
 	VPAND          lowBytes4x32<>+0(SB), Y0, Y4
 	VPSRLW         $0x08, Y0, Y0
-	VPADDW         Y4, Y4, Y4
-	VPADDW         Y0, Y0, Y0
 	VPAND          lowBytes4x32<>+0(SB), Y2, Y5
 	VPSRLW         $0x08, Y2, Y2
-	VPADDW         Y5, Y5, Y5
-	VPADDW         Y2, Y2, Y2
 	MOVL           (DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y6
-	VPSUBW         Y4, Y6, Y6
-	VMOVDQU        Y6, (R9)
-	VMOVDQU        32(R11), Y4
-	VPSUBW         Y0, Y4, Y4
-	VMOVDQU        Y4, 32(R9)
+	VPADDW         (R11), Y4, Y4
+	VMOVDQU        Y4, (R9)
+	VPADDW         32(R11), Y0, Y0
+	VMOVDQU        Y0, 32(R9)
 	ADDQ           R10, R9
 	MOVL           4(DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y0
-	VPSUBW         Y5, Y0, Y0
-	VMOVDQU        Y0, (R9)
-	VMOVDQU        32(R11), Y0
-	VPSUBW         Y2, Y0, Y0
-	VMOVDQU        Y0, 32(R9)
+	VPADDW         (R11), Y5, Y5
+	VMOVDQU        Y5, (R9)
+	VPADDW         32(R11), Y2, Y2
+	VMOVDQU        Y2, 32(R9)
 	ADDQ           R10, R9
 	VPSRLW         $0x04, Y1, Y0
 	VPAND          between4x32<>+0(SB), Y0, Y0
 	VPSUBW         Y0, Y3, Y3
 	VPAND          lowBytes4x32<>+0(SB), Y1, Y0
 	VPSRLW         $0x08, Y1, Y1
-	VPADDW         Y0, Y0, Y0
-	VPADDW         Y1, Y1, Y1
 	VPAND          lowBytes4x32<>+0(SB), Y3, Y2
 	VPSRLW         $0x08, Y3, Y3
-	VPADDW         Y2, Y2, Y2
-	VPADDW         Y3, Y3, Y3
 	MOVL           8(DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y4
-	VPSUBW         Y0, Y4, Y4
-	VMOVDQU        Y4, (R9)
-	VMOVDQU        32(R11), Y0
-	VPSUBW         Y1, Y0, Y0
-	VMOVDQU        Y0, 32(R9)
+	VPADDW         (R11), Y0, Y0
+	VMOVDQU        Y0, (R9)
+	VPADDW         32(R11), Y1, Y1
+	VMOVDQU        Y1, 32(R9)
 	ADDQ           R10, R9
 	MOVL           12(DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y0
-	VPSUBW         Y2, Y0, Y0
-	VMOVDQU        Y0, (R9)
-	VMOVDQU        32(R11), Y0
-	VPSUBW         Y3, Y0, Y0
-	VMOVDQU        Y0, 32(R9)
+	VPADDW         (R11), Y2, Y2
+	VMOVDQU        Y2, (R9)
+	VPADDW         32(R11), Y3, Y3
+	VMOVDQU        Y3, 32(R9)
 	ADDQ           R10, R9
 	JMP            stored
 
@@ -1355,50 +1243,34 @@ again:
 	VPSUBW  Y4, Y2, Y2
 	VPAND   lowBytes4x32<>+0(SB), Y0, Y4
 	VPSRLW  $0x08, Y0, Y0
-	VPADDW  Y4, Y4, Y4
-	VPADDW  Y0, Y0, Y0
 	VPAND   lowBytes4x32<>+0(SB), Y2, Y5
 	VPSRLW  $0x08, Y2, Y2
-	VPADDW  Y5, Y5, Y5
-	VPADDW  Y2, Y2, Y2
-	VMOVDQU (R9), Y6
-	VPSUBW  Y4, Y6, Y6
-	VMOVDQU Y6, (R9)
-	VMOVDQU 32(R9), Y4
-	VPSUBW  Y0, Y4, Y4
-	VMOVDQU Y4, 32(R9)
-	ADDQ    R10, R9
-	VMOVDQU (R9), Y0
-	VPSUBW  Y5, Y0, Y0
-	VMOVDQU Y0, (R9)
-	VMOVDQU 32(R9), Y0
-	VPSUBW  Y2, Y0, Y0
+	VPADDW  (R9), Y4, Y4
+	VMOVDQU Y4, (R9)
+	VPADDW  32(R9), Y0, Y0
 	VMOVDQU Y0, 32(R9)
+	ADDQ    R10, R9
+	VPADDW  (R9), Y5, Y5
+	VMOVDQU Y5, (R9)
+	VPADDW  32(R9), Y2, Y2
+	VMOVDQU Y2, 32(R9)
 	ADDQ    R10, R9
 	VPSRLW  $0x04, Y1, Y0
 	VPAND   between4x32<>+0(SB), Y0, Y0
 	VPSUBW  Y0, Y3, Y3
 	VPAND   lowBytes4x32<>+0(SB), Y1, Y0
 	VPSRLW  $0x08, Y1, Y1
-	VPADDW  Y0, Y0, Y0
-	VPADDW  Y1, Y1, Y1
 	VPAND   lowBytes4x32<>+0(SB), Y3, Y2
 	VPSRLW  $0x08, Y3, Y3
-	VPADDW  Y2, Y2, Y2
-	VPADDW  Y3, Y3, Y3
-	VMOVDQU (R9), Y4
-	VPSUBW  Y0, Y4, Y4
-	VMOVDQU Y4, (R9)
-	VMOVDQU 32(R9), Y0
-	VPSUBW  Y1, Y0, Y0
-	VMOVDQU Y0, 32(R9)
-	ADDQ    R10, R9
-	VMOVDQU (R9), Y0
-	VPSUBW  Y2, Y0, Y0
+	VPADDW  (R9), Y0, Y0
 	VMOVDQU Y0, (R9)
-	VMOVDQU 32(R9), Y0
-	VPSUBW  Y3, Y0, Y0
-	VMOVDQU Y0, 32(R9)
+	VPADDW  32(R9), Y1, Y1
+	VMOVDQU Y1, 32(R9)
+	ADDQ    R10, R9
+	VPADDW  (R9), Y2, Y2
+	VMOVDQU Y2, (R9)
+	VPADDW  32(R9), Y3, Y3
+	VMOVDQU Y3, 32(R9)
 	ADDQ    R10, R9
 
 stored:
@@ -1469,7 +1341,7 @@ DATA between4x32<>+28(SB)/2, $0x0ff0
 DATA between4x32<>+30(SB)/2, $0x0ff0
 GLOBL between4x32<>(SB), RODATA|NOPTR, $32
 
-// func LookupTile2x32(dst *int16, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
+// func LookupTile2x32(dst *uint8, start *uint8, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks int, flushes int, perFlush int, groups int, xPair int, dstPixel int)
 // Requires: AVX, AVX2
 TEXT ·LookupTile2x32(SB), NOSPLIT, $16-96
 	MOVQ dst+0(FP), AX
@@ -1530,29 +1402,21 @@ group:
 	VPSUBW         Y2, Y1, Y1
 	VPAND          lowBytes2x32<>+0(SB), Y0, Y2
 	VPSRLW         $0x08, Y0, Y0
-	VPADDW         Y2, Y2, Y2
-	VPADDW         Y0, Y0, Y0
 	VPAND          lowBytes2x32<>+0(SB), Y1, Y3
 	VPSRLW         $0x08, Y1, Y1
-	VPADDW         Y3, Y3, Y3
-	VPADDW         Y1, Y1, Y1
 	MOVL           (DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y4
-	VPSUBW         Y2, Y4, Y4
-	VMOVDQU        Y4, (R9)
-	VMOVDQU        32(R11), Y2
-	VPSUBW         Y0, Y2, Y2
-	VMOVDQU        Y2, 32(R9)
+	VPADDW         (R11), Y2, Y2
+	VMOVDQU        Y2, (R9)
+	VPADDW         32(R11), Y0, Y0
+	VMOVDQU        Y0, 32(R9)
 	ADDQ           R10, R9
 	MOVL           4(DX), R11
 	ADDQ           start+8(FP), R11
-	VMOVDQU        (R11), Y0
-	VPSUBW         Y3, Y0, Y0
-	VMOVDQU        Y0, (R9)
-	VMOVDQU        32(R11), Y0
-	VPSUBW         Y1, Y0, Y0
-	VMOVDQU        Y0, 32(R9)
+	VPADDW         (R11), Y3, Y3
+	VMOVDQU        Y3, (R9)
+	VPADDW         32(R11), Y1, Y1
+	VMOVDQU        Y1, 32(R9)
 	ADDQ           R10, R9
 	JMP            stored
 
@@ -1565,25 +1429,17 @@ again:
 	VPSUBW  Y2, Y1, Y1
 	VPAND   lowBytes2x32<>+0(SB), Y0, Y2
 	VPSRLW  $0x08, Y0, Y0
-	VPADDW  Y2, Y2, Y2
-	VPADDW  Y0, Y0, Y0
 	VPAND   lowBytes2x32<>+0(SB), Y1, Y3
 	VPSRLW  $0x08, Y1, Y1
-	VPADDW  Y3, Y3, Y3
-	VPADDW  Y1, Y1, Y1
-	VMOVDQU (R9), Y4
-	VPSUBW  Y2, Y4, Y4
-	VMOVDQU Y4, (R9)
-	VMOVDQU 32(R9), Y2
-	VPSUBW  Y0, Y2, Y2
-	VMOVDQU Y2, 32(R9)
-	ADDQ    R10, R9
-	VMOVDQU (R9), Y0
-	VPSUBW  Y3, Y0, Y0
-	VMOVDQU Y0, (R9)
-	VMOVDQU 32(R9), Y0
-	VPSUBW  Y1, Y0, Y0
+	VPADDW  (R9), Y2, Y2
+	VMOVDQU Y2, (R9)
+	VPADDW  32(R9), Y0, Y0
 	VMOVDQU Y0, 32(R9)
+	ADDQ    R10, R9
+	VPADDW  (R9), Y3, Y3
+	VMOVDQU Y3, (R9)
+	VPADDW  32(R9), Y1, Y1
+	VMOVDQU Y1, 32(R9)
 	ADDQ    R10, R9
 
 stored:
@@ -2019,46 +1875,63 @@ DATA keepY64<>+28(SB)/2, $0x0f00
 DATA keepY64<>+30(SB)/2, $0x0f00
 GLOBL keepY64<>(SB), RODATA|NOPTR, $32
 
-// func WidenCounts(dst *int32, src *int16, pixels int, vectors int, dstPixel int, srcPixel int)
+// func RowCounts(dst *int32, d *uint8, full int, n int, pixels int, dstPixel int, dPixel int)
 // Requires: AVX, AVX2
-TEXT ·WidenCounts(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ pixels+16(FP), DX
-	MOVQ dstPixel+32(FP), BX
-	SHLQ $0x02, BX
-	MOVQ srcPixel+40(FP), SI
-	ADDQ SI, SI
+TEXT ·RowCounts(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+8(FP), CX
+	MOVQ         pixels+32(FP), DX
+	MOVQ         dstPixel+40(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dPixel+48(FP), SI
+	SHLQ         $0x01, SI
+	MOVQ         full+16(FP), DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
 
 pixel:
 	MOVQ AX, DI
 	MOVQ CX, R8
-	MOVQ vectors+24(FP), R9
+	MOVQ n+24(FP), R9
+	SUBQ $0x08, R9
+	JL   four
 
-vector:
-	VPMOVSXWD (R8), Y0
-	VMOVDQU   Y0, (DI)
-	ADDQ      $0x10, R8
+eight:
+	VPMOVSXWD (R8), Y1
+	VPADDD    Y1, Y1, Y1
+	VPSUBD    Y1, Y0, Y1
+	VMOVDQU   Y1, (DI)
 	ADDQ      $0x20, DI
-	DECQ      R9
-	JNZ       vector
-	ADDQ      BX, AX
-	ADDQ      SI, CX
-	DECQ      DX
-	JNZ       pixel
+	ADDQ      $0x10, R8
+	SUBQ      $0x08, R9
+	JGE       eight
+
+four:
+	TESTQ     $0x00000004, R9
+	JZ        done
+	VPMOVSXWD (R8), X1
+	VPADDD    X1, X1, X1
+	VPSUBD    X1, X0, X1
+	VMOVDQU   X1, (DI)
+
+done:
+	ADDQ BX, AX
+	ADDQ SI, CX
+	DECQ DX
+	JNZ  pixel
 	VZEROUPPER
 	RET
 
-// func SpreadCounts(dst *int16, src *int16, order *uint8, pixels int, dstPixel int, srcPixel int)
+// func SpreadRow(dst *uint8, d *uint8, order *uint8, pixels int, dstPixel int, dPixel int)
 // Requires: AVX
-TEXT ·SpreadCounts(SB), NOSPLIT, $0-48
+TEXT ·SpreadRow(SB), NOSPLIT, $0-48
 	MOVQ    dst+0(FP), AX
-	MOVQ    src+8(FP), CX
+	MOVQ    d+8(FP), CX
 	MOVQ    pixels+24(FP), DX
 	MOVQ    dstPixel+32(FP), BX
-	ADDQ    BX, BX
-	MOVQ    srcPixel+40(FP), SI
-	ADDQ    SI, SI
+	SHLQ    $0x01, BX
+	MOVQ    dPixel+40(FP), SI
+	SHLQ    $0x01, SI
 	MOVQ    order+16(FP), DI
 	VMOVDQU (DI), X0
 
@@ -2070,13 +1943,14 @@ pixel:
 	ADDQ    SI, CX
 	DECQ    DX
 	JNZ     pixel
+	VZEROUPPER
 	RET
 
-// func ThresholdCounts64(dst *uint64, counts *int16, limits *int16, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
+// func RowBits64(dst *uint64, d *uint8, limits *uint8, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
 // Requires: AVX, AVX2, BMI2
-TEXT ·ThresholdCounts64(SB), NOSPLIT, $8-104
+TEXT ·RowBits64(SB), NOSPLIT, $8-104
 	MOVQ    dst+0(FP), AX
-	MOVQ    counts+8(FP), CX
+	MOVQ    d+8(FP), CX
 	MOVQ    pixels+24(FP), DX
 	MOVQ    dstPixel+32(FP), BX
 	SHLQ    $0x03, BX
@@ -2123,18 +1997,18 @@ row:
 	ADDQ  SI, R13
 	DECQ  R14
 	JNZ   row
-	ADDQ  $0x80, CX
+	ADDQ  $0x00000080, CX
 	ADDQ  BX, AX
 	DECQ  DX
 	JNZ   pixel
 	VZEROUPPER
 	RET
 
-// func ThresholdCounts32(dst *uint64, counts *int16, limits *int16, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
+// func RowBits32(dst *uint64, d *uint8, limits *uint8, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
 // Requires: AVX, AVX2, BMI2
-TEXT ·ThresholdCounts32(SB), NOSPLIT, $8-104
+TEXT ·RowBits32(SB), NOSPLIT, $8-104
 	MOVQ    dst+0(FP), AX
-	MOVQ    counts+8(FP), CX
+	MOVQ    d+8(FP), CX
 	MOVQ    pixels+24(FP), DX
 	MOVQ    dstPixel+32(FP), BX
 	SHLQ    $0x03, BX
@@ -2172,252 +2046,281 @@ row:
 	ADDQ  SI, R13
 	DECQ  R14
 	JNZ   row
-	ADDQ  $0x40, CX
+	ADDQ  $0x00000040, CX
 	ADDQ  BX, AX
 	DECQ  DX
 	JNZ   pixel
 	VZEROUPPER
 	RET
 
-// func FloatCounts16(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
-// Requires: AVX, AVX2
-TEXT ·FloatCounts16(SB), NOSPLIT, $0-88
+// func RowFloats16(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowFloats16(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
-	MOVQ         counts+24(FP), CX
+	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
 	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         srcPixel+80(FP), SI
-	ADDQ         SI, SI
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x01, SI
 	MOVQ         scale+32(FP), DI
 	MOVQ         bias+40(FP), R8
 	VMOVUPS      (DI), Y0
-	VMOVUPS      (R8), Y2
-	VMOVUPS      32(DI), Y1
+	VMOVUPS      (R8), Y1
+	VMOVUPS      32(DI), Y2
 	VMOVUPS      32(R8), Y3
 	VBROADCASTSS clip+48(FP), Y4
-	VXORPS       Y5, Y5, Y5
-	VSUBPS       Y4, Y5, Y5
+	VBROADCASTSS full+52(FP), Y5
+	VXORPS       Y6, Y6, Y6
+	VSUBPS       Y4, Y6, Y6
+	MOVL         $0x40000000, DI
+	VMOVD        DI, X7
+	VPBROADCASTD X7, Y7
 
 pixel:
-	VPMOVSXWD (CX), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y0, Y6, Y6
-	VADDPS    Y2, Y6, Y6
-	VMAXPS    Y6, Y5, Y6
-	VMINPS    Y6, Y4, Y6
-	VMOVUPS   Y6, (AX)
-	VPMOVSXWD 16(CX), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y1, Y6, Y6
-	VADDPS    Y3, Y6, Y6
-	VMAXPS    Y6, Y5, Y6
-	VMINPS    Y6, Y4, Y6
-	VMOVUPS   Y6, 32(AX)
-	ADDQ      BX, AX
-	ADDQ      SI, CX
-	DECQ      DX
-	JNZ       pixel
+	VPMOVSXWD    (CX), Y8
+	VCVTDQ2PS    Y8, Y8
+	VFNMADD213PS Y5, Y7, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       Y1, Y8, Y8
+	VMAXPS       Y8, Y6, Y8
+	VMINPS       Y8, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	VPMOVSXWD    16(CX), Y8
+	VCVTDQ2PS    Y8, Y8
+	VFNMADD213PS Y5, Y7, Y8
+	VMULPS       Y2, Y8, Y8
+	VADDPS       Y3, Y8, Y8
+	VMAXPS       Y8, Y6, Y8
+	VMINPS       Y8, Y4, Y8
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
 	VZEROUPPER
 	RET
 
-// func FloatCounts16Signs(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
-// Requires: AVX, AVX2
-TEXT ·FloatCounts16Signs(SB), NOSPLIT, $0-88
+// func RowFloats16Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowFloats16Signs(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
-	MOVQ         counts+24(FP), CX
+	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
 	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         srcPixel+80(FP), SI
-	ADDQ         SI, SI
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x01, SI
 	MOVQ         bits+16(FP), DI
 	MOVQ         bitsPixel+72(FP), R8
 	MOVQ         scale+32(FP), R9
 	MOVQ         bias+40(FP), R10
 	VMOVUPS      (R9), Y0
-	VMOVUPS      (R10), Y2
-	VMOVUPS      32(R9), Y1
+	VMOVUPS      (R10), Y1
+	VMOVUPS      32(R9), Y2
 	VMOVUPS      32(R10), Y3
 	VBROADCASTSS clip+48(FP), Y4
+	VBROADCASTSS full+52(FP), Y5
 	VXORPS       Y6, Y6, Y6
-	VSUBPS       Y4, Y6, Y5
+	VSUBPS       Y4, Y6, Y7
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X8
+	VPBROADCASTD X8, Y8
 
 pixel:
-	VPMOVSXWD (CX), Y7
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y0, Y7, Y7
-	VADDPS    Y2, Y7, Y7
-	VMAXPS    Y7, Y5, Y7
-	VMINPS    Y7, Y4, Y7
-	VMOVUPS   Y7, (AX)
-	VCMPPS    $0x01, Y6, Y7, Y7
-	VMOVMSKPS Y7, R9
-	VPMOVSXWD 16(CX), Y7
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y1, Y7, Y7
-	VADDPS    Y3, Y7, Y7
-	VMAXPS    Y7, Y5, Y7
-	VMINPS    Y7, Y4, Y7
-	VMOVUPS   Y7, 32(AX)
-	VCMPPS    $0x01, Y6, Y7, Y7
-	VMOVMSKPS Y7, R10
-	SHLQ      $0x08, R10
-	ORQ       R10, R9
-	MOVW      R9, (DI)
-	ADDQ      R8, DI
-	ADDQ      BX, AX
-	ADDQ      SI, CX
-	DECQ      DX
-	JNZ       pixel
+	VPMOVSXWD    (CX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VFNMADD213PS Y5, Y8, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       Y1, Y9, Y9
+	VMAXPS       Y9, Y7, Y9
+	VMINPS       Y9, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VCMPPS       $0x01, Y6, Y9, Y9
+	VMOVMSKPS    Y9, R9
+	VPMOVSXWD    16(CX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VFNMADD213PS Y5, Y8, Y9
+	VMULPS       Y2, Y9, Y9
+	VADDPS       Y3, Y9, Y9
+	VMAXPS       Y9, Y7, Y9
+	VMINPS       Y9, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	VCMPPS       $0x01, Y6, Y9, Y9
+	VMOVMSKPS    Y9, R10
+	SHLQ         $0x08, R10
+	ORQ          R10, R9
+	MOVW         R9, (DI)
+	ADDQ         R8, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
 	VZEROUPPER
 	RET
 
-// func FloatCounts16Add(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
-// Requires: AVX, AVX2
-TEXT ·FloatCounts16Add(SB), NOSPLIT, $0-88
+// func RowFloats16Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowFloats16Add(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
-	MOVQ         counts+24(FP), CX
+	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
 	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         srcPixel+80(FP), SI
-	ADDQ         SI, SI
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x01, SI
 	MOVQ         shortcut+8(FP), DI
 	MOVQ         scale+32(FP), R8
 	MOVQ         bias+40(FP), R9
 	VMOVUPS      (R8), Y0
-	VMOVUPS      (R9), Y2
-	VMOVUPS      32(R8), Y1
+	VMOVUPS      (R9), Y1
+	VMOVUPS      32(R8), Y2
 	VMOVUPS      32(R9), Y3
 	VBROADCASTSS clip+48(FP), Y4
-	VXORPS       Y5, Y5, Y5
-	VSUBPS       Y4, Y5, Y5
+	VBROADCASTSS full+52(FP), Y5
+	VXORPS       Y6, Y6, Y6
+	VSUBPS       Y4, Y6, Y6
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X7
+	VPBROADCASTD X7, Y7
 
 pixel:
-	VPMOVSXWD (CX), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y0, Y6, Y6
-	VADDPS    Y2, Y6, Y6
-	VADDPS    (DI), Y6, Y6
-	VMAXPS    Y6, Y5, Y6
-	VMINPS    Y6, Y4, Y6
-	VMOVUPS   Y6, (AX)
-	VPMOVSXWD 16(CX), Y6
-	VCVTDQ2PS Y6, Y6
-	VMULPS    Y1, Y6, Y6
-	VADDPS    Y3, Y6, Y6
-	VADDPS    32(DI), Y6, Y6
-	VMAXPS    Y6, Y5, Y6
-	VMINPS    Y6, Y4, Y6
-	VMOVUPS   Y6, 32(AX)
-	ADDQ      BX, DI
-	ADDQ      BX, AX
-	ADDQ      SI, CX
-	DECQ      DX
-	JNZ       pixel
+	VPMOVSXWD    (CX), Y8
+	VCVTDQ2PS    Y8, Y8
+	VFNMADD213PS Y5, Y7, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       Y1, Y8, Y8
+	VADDPS       (DI), Y8, Y8
+	VMAXPS       Y8, Y6, Y8
+	VMINPS       Y8, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	VPMOVSXWD    16(CX), Y8
+	VCVTDQ2PS    Y8, Y8
+	VFNMADD213PS Y5, Y7, Y8
+	VMULPS       Y2, Y8, Y8
+	VADDPS       Y3, Y8, Y8
+	VADDPS       32(DI), Y8, Y8
+	VMAXPS       Y8, Y6, Y8
+	VMINPS       Y8, Y4, Y8
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         BX, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
 	VZEROUPPER
 	RET
 
-// func FloatCounts16AddSigns(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
-// Requires: AVX, AVX2
-TEXT ·FloatCounts16AddSigns(SB), NOSPLIT, $0-88
+// func RowFloats16AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowFloats16AddSigns(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
-	MOVQ         counts+24(FP), CX
+	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
 	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         srcPixel+80(FP), SI
-	ADDQ         SI, SI
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x01, SI
 	MOVQ         shortcut+8(FP), DI
 	MOVQ         bits+16(FP), R8
 	MOVQ         bitsPixel+72(FP), R9
 	MOVQ         scale+32(FP), R10
 	MOVQ         bias+40(FP), R11
 	VMOVUPS      (R10), Y0
-	VMOVUPS      (R11), Y2
-	VMOVUPS      32(R10), Y1
+	VMOVUPS      (R11), Y1
+	VMOVUPS      32(R10), Y2
 	VMOVUPS      32(R11), Y3
 	VBROADCASTSS clip+48(FP), Y4
+	VBROADCASTSS full+52(FP), Y5
 	VXORPS       Y6, Y6, Y6
-	VSUBPS       Y4, Y6, Y5
+	VSUBPS       Y4, Y6, Y7
+	MOVL         $0x40000000, R10
+	VMOVD        R10, X8
+	VPBROADCASTD X8, Y8
 
 pixel:
-	VPMOVSXWD (CX), Y7
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y0, Y7, Y7
-	VADDPS    Y2, Y7, Y7
-	VADDPS    (DI), Y7, Y7
-	VMAXPS    Y7, Y5, Y7
-	VMINPS    Y7, Y4, Y7
-	VMOVUPS   Y7, (AX)
-	VCMPPS    $0x01, Y6, Y7, Y7
-	VMOVMSKPS Y7, R10
-	VPMOVSXWD 16(CX), Y7
-	VCVTDQ2PS Y7, Y7
-	VMULPS    Y1, Y7, Y7
-	VADDPS    Y3, Y7, Y7
-	VADDPS    32(DI), Y7, Y7
-	VMAXPS    Y7, Y5, Y7
-	VMINPS    Y7, Y4, Y7
-	VMOVUPS   Y7, 32(AX)
-	VCMPPS    $0x01, Y6, Y7, Y7
-	VMOVMSKPS Y7, R11
-	SHLQ      $0x08, R11
-	ORQ       R11, R10
-	MOVW      R10, (R8)
-	ADDQ      R9, R8
-	ADDQ      BX, DI
-	ADDQ      BX, AX
-	ADDQ      SI, CX
-	DECQ      DX
-	JNZ       pixel
+	VPMOVSXWD    (CX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VFNMADD213PS Y5, Y8, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       Y1, Y9, Y9
+	VADDPS       (DI), Y9, Y9
+	VMAXPS       Y9, Y7, Y9
+	VMINPS       Y9, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	VCMPPS       $0x01, Y6, Y9, Y9
+	VMOVMSKPS    Y9, R10
+	VPMOVSXWD    16(CX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VFNMADD213PS Y5, Y8, Y9
+	VMULPS       Y2, Y9, Y9
+	VADDPS       Y3, Y9, Y9
+	VADDPS       32(DI), Y9, Y9
+	VMAXPS       Y9, Y7, Y9
+	VMINPS       Y9, Y4, Y9
+	VMOVUPS      Y9, 32(AX)
+	VCMPPS       $0x01, Y6, Y9, Y9
+	VMOVMSKPS    Y9, R11
+	SHLQ         $0x08, R11
+	ORQ          R11, R10
+	MOVW         R10, (R8)
+	ADDQ         R9, R8
+	ADDQ         BX, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
 	VZEROUPPER
 	RET
 
-// func FloatCounts8(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
-// Requires: AVX, AVX2
-TEXT ·FloatCounts8(SB), NOSPLIT, $0-88
+// func RowFloats8(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowFloats8(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
-	MOVQ         counts+24(FP), CX
+	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
 	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         srcPixel+80(FP), SI
-	ADDQ         SI, SI
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x01, SI
 	MOVQ         scale+32(FP), DI
 	MOVQ         bias+40(FP), R8
 	VMOVUPS      (DI), Y0
 	VMOVUPS      (R8), Y1
 	VBROADCASTSS clip+48(FP), Y2
-	VXORPS       Y3, Y3, Y3
-	VSUBPS       Y2, Y3, Y3
+	VBROADCASTSS full+52(FP), Y3
+	VXORPS       Y4, Y4, Y4
+	VSUBPS       Y2, Y4, Y4
+	MOVL         $0x40000000, DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
 
 pixel:
-	VPMOVSXWD (CX), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y1, Y4, Y4
-	VMAXPS    Y4, Y3, Y4
-	VMINPS    Y4, Y2, Y4
-	VMOVUPS   Y4, (AX)
-	ADDQ      BX, AX
-	ADDQ      SI, CX
-	DECQ      DX
-	JNZ       pixel
+	VPMOVSXWD    (CX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VFNMADD213PS Y3, Y5, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       Y1, Y6, Y6
+	VMAXPS       Y6, Y4, Y6
+	VMINPS       Y6, Y2, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
 	VZEROUPPER
 	RET
 
-// func FloatCounts8Signs(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
-// Requires: AVX, AVX2
-TEXT ·FloatCounts8Signs(SB), NOSPLIT, $0-88
+// func RowFloats8Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowFloats8Signs(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
-	MOVQ         counts+24(FP), CX
+	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
 	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         srcPixel+80(FP), SI
-	ADDQ         SI, SI
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x01, SI
 	MOVQ         bits+16(FP), DI
 	MOVQ         bitsPixel+72(FP), R8
 	MOVQ         scale+32(FP), R9
@@ -2425,74 +2328,84 @@ TEXT ·FloatCounts8Signs(SB), NOSPLIT, $0-88
 	VMOVUPS      (R9), Y0
 	VMOVUPS      (R10), Y1
 	VBROADCASTSS clip+48(FP), Y2
+	VBROADCASTSS full+52(FP), Y3
 	VXORPS       Y4, Y4, Y4
-	VSUBPS       Y2, Y4, Y3
+	VSUBPS       Y2, Y4, Y5
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X6
+	VPBROADCASTD X6, Y6
 
 pixel:
-	VPMOVSXWD (CX), Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VADDPS    Y1, Y5, Y5
-	VMAXPS    Y5, Y3, Y5
-	VMINPS    Y5, Y2, Y5
-	VMOVUPS   Y5, (AX)
-	VCMPPS    $0x01, Y4, Y5, Y5
-	VMOVMSKPS Y5, R9
-	MOVB      R9, (DI)
-	ADDQ      R8, DI
-	ADDQ      BX, AX
-	ADDQ      SI, CX
-	DECQ      DX
-	JNZ       pixel
+	VPMOVSXWD    (CX), Y7
+	VCVTDQ2PS    Y7, Y7
+	VFNMADD213PS Y3, Y6, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       Y1, Y7, Y7
+	VMAXPS       Y7, Y5, Y7
+	VMINPS       Y7, Y2, Y7
+	VMOVUPS      Y7, (AX)
+	VCMPPS       $0x01, Y4, Y7, Y7
+	VMOVMSKPS    Y7, R9
+	MOVB         R9, (DI)
+	ADDQ         R8, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
 	VZEROUPPER
 	RET
 
-// func FloatCounts8Add(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
-// Requires: AVX, AVX2
-TEXT ·FloatCounts8Add(SB), NOSPLIT, $0-88
+// func RowFloats8Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowFloats8Add(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
-	MOVQ         counts+24(FP), CX
+	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
 	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         srcPixel+80(FP), SI
-	ADDQ         SI, SI
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x01, SI
 	MOVQ         shortcut+8(FP), DI
 	MOVQ         scale+32(FP), R8
 	MOVQ         bias+40(FP), R9
 	VMOVUPS      (R8), Y0
 	VMOVUPS      (R9), Y1
 	VBROADCASTSS clip+48(FP), Y2
-	VXORPS       Y3, Y3, Y3
-	VSUBPS       Y2, Y3, Y3
+	VBROADCASTSS full+52(FP), Y3
+	VXORPS       Y4, Y4, Y4
+	VSUBPS       Y2, Y4, Y4
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X5
+	VPBROADCASTD X5, Y5
 
 pixel:
-	VPMOVSXWD (CX), Y4
-	VCVTDQ2PS Y4, Y4
-	VMULPS    Y0, Y4, Y4
-	VADDPS    Y1, Y4, Y4
-	VADDPS    (DI), Y4, Y4
-	VMAXPS    Y4, Y3, Y4
-	VMINPS    Y4, Y2, Y4
-	VMOVUPS   Y4, (AX)
-	ADDQ      BX, DI
-	ADDQ      BX, AX
-	ADDQ      SI, CX
-	DECQ      DX
-	JNZ       pixel
+	VPMOVSXWD    (CX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VFNMADD213PS Y3, Y5, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       Y1, Y6, Y6
+	VADDPS       (DI), Y6, Y6
+	VMAXPS       Y6, Y4, Y6
+	VMINPS       Y6, Y2, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         BX, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
 	VZEROUPPER
 	RET
 
-// func FloatCounts8AddSigns(dst *float32, shortcut *float32, bits *uint8, counts *int16, scale *float32, bias *float32, clip float32, pixels int, dstPixel int, bitsPixel int, srcPixel int)
-// Requires: AVX, AVX2
-TEXT ·FloatCounts8AddSigns(SB), NOSPLIT, $0-88
+// func RowFloats8AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowFloats8AddSigns(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
-	MOVQ         counts+24(FP), CX
+	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
 	MOVQ         dstPixel+64(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         srcPixel+80(FP), SI
-	ADDQ         SI, SI
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x01, SI
 	MOVQ         shortcut+8(FP), DI
 	MOVQ         bits+16(FP), R8
 	MOVQ         bitsPixel+72(FP), R9
@@ -2501,26 +2414,31 @@ TEXT ·FloatCounts8AddSigns(SB), NOSPLIT, $0-88
 	VMOVUPS      (R10), Y0
 	VMOVUPS      (R11), Y1
 	VBROADCASTSS clip+48(FP), Y2
+	VBROADCASTSS full+52(FP), Y3
 	VXORPS       Y4, Y4, Y4
-	VSUBPS       Y2, Y4, Y3
+	VSUBPS       Y2, Y4, Y5
+	MOVL         $0x40000000, R10
+	VMOVD        R10, X6
+	VPBROADCASTD X6, Y6
 
 pixel:
-	VPMOVSXWD (CX), Y5
-	VCVTDQ2PS Y5, Y5
-	VMULPS    Y0, Y5, Y5
-	VADDPS    Y1, Y5, Y5
-	VADDPS    (DI), Y5, Y5
-	VMAXPS    Y5, Y3, Y5
-	VMINPS    Y5, Y2, Y5
-	VMOVUPS   Y5, (AX)
-	VCMPPS    $0x01, Y4, Y5, Y5
-	VMOVMSKPS Y5, R10
-	MOVB      R10, (R8)
-	ADDQ      R9, R8
-	ADDQ      BX, DI
-	ADDQ      BX, AX
-	ADDQ      SI, CX
-	DECQ      DX
-	JNZ       pixel
+	VPMOVSXWD    (CX), Y7
+	VCVTDQ2PS    Y7, Y7
+	VFNMADD213PS Y3, Y6, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       Y1, Y7, Y7
+	VADDPS       (DI), Y7, Y7
+	VMAXPS       Y7, Y5, Y7
+	VMINPS       Y7, Y2, Y7
+	VMOVUPS      Y7, (AX)
+	VCMPPS       $0x01, Y4, Y7, Y7
+	VMOVMSKPS    Y7, R10
+	MOVB         R10, (R8)
+	ADDQ         R9, R8
+	ADDQ         BX, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
 	VZEROUPPER
 	RET

@@ -15,20 +15,350 @@ func PackSigns(dst *uint64, src *float32, words int, vectors int)
 //go:noescape
 func UnpackSigns(dst *float32, src *uint64, words int, vectors int)
 
-// BinConvTile8 computes blocks of 8 pixels by 16 filters:
+// PopcountRows8x32 computes blocks of 8 pixels by 32 filters:
 //
-//	dst[p*dstPixel+k] = full - 2 * sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*32+k])
 //
-// for p < 8*blocks and k < 16. Strides count 32-bit words of x, elements of dst; blocks, rows and run are at least 1.
+// for p < 8*blocks and k < 32, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
 //
 //go:noescape
-func BinConvTile8(dst *int32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, full int)
+func PopcountRows8x32(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
 
-// BinConvTile1 computes blocks of 1 pixels by 16 filters:
+// PopcountRows7x32 computes blocks of 7 pixels by 32 filters:
 //
-//	dst[p*dstPixel+k] = full - 2 * sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*32+k])
 //
-// for p < 1*blocks and k < 16. Strides count 32-bit words of x, elements of dst; blocks, rows and run are at least 1.
+// for p < 7*blocks and k < 32, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
 //
 //go:noescape
-func BinConvTile1(dst *int32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, full int)
+func PopcountRows7x32(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+
+// PopcountRows4x32 computes blocks of 4 pixels by 32 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*32+k])
+//
+// for p < 4*blocks and k < 32, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountRows4x32(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+
+// PopcountRows2x32 computes blocks of 2 pixels by 32 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*32+k])
+//
+// for p < 2*blocks and k < 32, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountRows2x32(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+
+// PopcountRows1x32 computes blocks of 1 pixels by 32 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*32+k])
+//
+// for p < 1*blocks and k < 32, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountRows1x32(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+
+// PopcountRows8x16 computes blocks of 8 pixels by 16 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// for p < 8*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountRows8x16(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+
+// PopcountRows7x16 computes blocks of 7 pixels by 16 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// for p < 7*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountRows7x16(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+
+// PopcountRows4x16 computes blocks of 4 pixels by 16 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// for p < 4*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountRows4x16(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+
+// PopcountRows2x16 computes blocks of 2 pixels by 16 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// for p < 2*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountRows2x16(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+
+// PopcountRows1x16 computes blocks of 1 pixels by 16 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// for p < 1*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountRows1x16(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+
+// Popcount16Rows compares the 3x3 windows of pixels of 16 bits, xRow apart, with 16 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + d
+//
+// for p < pixels and k < 16, and that for each of lines rows: xLine elements of x and dstLine of dst apart. zip[i] has x[i] in its
+// lower half and x[i+xRow] in its upper one. d is the number of bits in which the window at x[p*xPixel] differs from the filter,
+// w[i*16+k] for i < 5: taps 00 01, 10 11, 20 21, 02 12 and 22, the upper half of which does not count. Counts are at least 1.
+//
+//go:noescape
+func Popcount16Rows(dst *int32, start *int32, columns *uint32, x *uint16, zip *uint32, w *uint32, pixels int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+
+// PopcountBits8x32 computes blocks of 8 pixels by 32 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*32+k])
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 8*blocks and k < 32, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits8x32(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+
+// PopcountBits7x32 computes blocks of 7 pixels by 32 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*32+k])
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 7*blocks and k < 32, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits7x32(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+
+// PopcountBits4x32 computes blocks of 4 pixels by 32 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*32+k])
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 4*blocks and k < 32, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits4x32(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+
+// PopcountBits2x32 computes blocks of 2 pixels by 32 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*32+k])
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 2*blocks and k < 32, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits2x32(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+
+// PopcountBits1x32 computes blocks of 1 pixels by 32 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*32+k])
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 1*blocks and k < 32, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits1x32(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+
+// PopcountBits8x16 computes blocks of 8 pixels by 16 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 8*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits8x16(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+
+// PopcountBits7x16 computes blocks of 7 pixels by 16 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 7*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits7x16(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+
+// PopcountBits4x16 computes blocks of 4 pixels by 16 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 4*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits4x16(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+
+// PopcountBits2x16 computes blocks of 2 pixels by 16 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 2*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits2x16(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+
+// PopcountBits1x16 computes blocks of 1 pixels by 16 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 1*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits1x16(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+
+// Popcount16Bits compares the 3x3 windows of pixels of 16 bits, xRow apart, with 16 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < d
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < pixels and k < 16, and that for each of lines rows: xLine elements of x and dstLine of dst apart. zip[i] has x[i] in its
+// lower half and x[i+xRow] in its upper one. d is the number of bits in which the window at x[p*xPixel] differs from the filter,
+// w[i*16+k] for i < 5: taps 00 01, 10 11, 20 21, 02 12 and 22, the upper half of which does not count. Counts are at least 1.
+//
+//go:noescape
+func Popcount16Bits(dst *uint16, start *int32, columns *uint32, x *uint16, zip *uint32, w *uint32, pixels int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+
+// Compact16 writes the lowest 16 bits of the words of src, [rows,n], to dst, whose rows are dstRow elements apart.
+//
+//go:noescape
+func Compact16(dst *uint16, src *uint64, rows int, n int, dstRow int)
+
+// Compact32 writes the lowest 32 bits of the words of src, [rows,n], to dst, whose rows are dstRow elements apart.
+//
+//go:noescape
+func Compact32(dst *uint32, src *uint64, rows int, n int, dstRow int)
+
+// Zip16 is dst[i] = x[i] | y[i]<<16 for i < n, rounded up to a multiple of 16.
+//
+//go:noescape
+func Zip16(dst *uint32, x *uint16, y *uint16, n int)
+
+// RowCounts is dst[p*dstPixel+i] = full - 2*d[p*dPixel+i] for p < pixels and i < n, a multiple of 4.
+//
+//go:noescape
+func RowCounts(dst *int32, d *uint8, full int, n int, pixels int, dstPixel int, dPixel int)
+
+// SpreadRow is dst[p*dstPixel+i] = d[p*dPixel+j] for p < pixels and i < 8, where j is value i of order; in AVX2 order has the offset of each
+// byte instead.
+//
+//go:noescape
+func SpreadRow(dst *uint8, d *uint8, order *uint8, pixels int, dstPixel int, dPixel int)
+
+// RowBits64 writes bits of panels of 64 values, bit i of m being d[p*64+i] < limits[i]:
+//
+//	v = dst[p*dstPixel+r*dstRow]
+//	v = v&old | ((m>>(right+r*perRow)&keep)<<left ^ flip)
+//
+// for p < pixels and r < rows. Counts are at least 1, and shifts at most 63.
+//
+//go:noescape
+func RowBits64(dst *uint64, d *uint8, limits *uint8, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
+
+// RowBits32 writes bits of panels of 32 values, bit i of m being d[p*32+i] < limits[i]:
+//
+//	v = dst[p*dstPixel+r*dstRow]
+//	v = v&old | ((m>>(right+r*perRow)&keep)<<left ^ flip)
+//
+// for p < pixels and r < rows. Counts are at least 1, and shifts at most 63.
+//
+//go:noescape
+func RowBits32(dst *uint64, d *uint8, limits *uint8, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
+
+// RowBits16 writes bits of panels of 16 values, bit i of m being d[p*16+i] < limits[i]:
+//
+//	v = dst[p*dstPixel+r*dstRow]
+//	v = v&old | ((m>>(right+r*perRow)&keep)<<left ^ flip)
+//
+// for p < pixels and r < rows. Counts are at least 1, and shifts at most 63.
+//
+//go:noescape
+func RowBits16(dst *uint64, d *uint8, limits *uint8, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
+
+// RowFloats16 is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
+// for p < pixels and i < 16, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowFloats16(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+
+// RowFloats16Signs is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
+// for p < pixels and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits.
+//
+//go:noescape
+func RowFloats16Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+
+// RowFloats16Add is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// for p < pixels and i < 16, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowFloats16Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+
+// RowFloats16AddSigns is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// for p < pixels and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits.
+//
+//go:noescape
+func RowFloats16AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+
+// RowFloats8 is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
+// for p < pixels and i < 8, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowFloats8(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+
+// RowFloats8Signs is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
+// for p < pixels and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits.
+//
+//go:noescape
+func RowFloats8Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+
+// RowFloats8Add is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// for p < pixels and i < 8, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowFloats8Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+
+// RowFloats8AddSigns is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// for p < pixels and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits.
+//
+//go:noescape
+func RowFloats8AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)

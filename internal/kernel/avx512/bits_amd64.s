@@ -65,17 +65,1121 @@ vector:
 	VZEROUPPER
 	RET
 
-// func BinConvTile8(dst *int32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, full int)
+// func PopcountRows8x32(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
 // Requires: AVX, AVX512F, AVX512VPOPCNTDQ
-TEXT ·BinConvTile8(SB), NOSPLIT, $0-80
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ blocks+24(FP), DX
-	MOVQ xPixel+56(FP), BX
-	SHLQ $0x02, BX
-	LEAQ (BX)(BX*2), SI
-	LEAQ (BX)(BX*4), DI
-	LEAQ (SI)(BX*4), R8
+TEXT ·PopcountRows8x32(SB), NOSPLIT, $24-112
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+	LEAQ (DX)(DX*4), SI
+	LEAQ (BX)(DX*4), DI
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), R8
+	MOVQ blocks+40(FP), R9
+	MOVQ R9, 16(SP)
+
+block:
+	MOVL      (R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z0
+	VMOVDQU32 64(R9), Z1
+	MOVL      4(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z2
+	VMOVDQU32 64(R9), Z3
+	MOVL      8(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z4
+	VMOVDQU32 64(R9), Z5
+	MOVL      12(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z6
+	VMOVDQU32 64(R9), Z7
+	MOVL      16(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z8
+	VMOVDQU32 64(R9), Z9
+	MOVL      20(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z10
+	VMOVDQU32 64(R9), Z11
+	MOVL      24(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z12
+	VMOVDQU32 64(R9), Z13
+	MOVL      28(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z14
+	VMOVDQU32 64(R9), Z15
+	MOVQ      AX, R9
+	MOVQ      w+32(FP), R10
+	MOVQ      rows+48(FP), R11
+
+row:
+	MOVQ R9, R12
+	MOVQ run+56(FP), R13
+
+word:
+	VMOVDQU32   (R10), Z16
+	VMOVDQU32   64(R10), Z17
+	VPXORD.BCST (R12), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z0, Z0
+	VPXORD.BCST (R12), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z1, Z1
+	VPXORD.BCST (R12)(DX*1), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z2, Z2
+	VPXORD.BCST (R12)(DX*1), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z3, Z3
+	VPXORD.BCST (R12)(DX*2), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z4, Z4
+	VPXORD.BCST (R12)(DX*2), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z5, Z5
+	VPXORD.BCST (R12)(BX*1), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z6, Z6
+	VPXORD.BCST (R12)(BX*1), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z7, Z7
+	VPXORD.BCST (R12)(DX*4), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z8, Z8
+	VPXORD.BCST (R12)(DX*4), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z9, Z9
+	VPXORD.BCST (R12)(SI*1), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z10, Z10
+	VPXORD.BCST (R12)(SI*1), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z11, Z11
+	VPXORD.BCST (R12)(BX*2), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z12, Z12
+	VPXORD.BCST (R12)(BX*2), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z13, Z13
+	VPXORD.BCST (R12)(DI*1), Z16, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z14, Z14
+	VPXORD.BCST (R12)(DI*1), Z17, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z15, Z15
+	ADDQ        $0x00000080, R10
+	ADDQ        $0x04, R12
+	DECQ        R13
+	JNZ         word
+	MOVQ        xRow+64(FP), R12
+	SHLQ        $0x02, R12
+	ADDQ        R12, R9
+	DECQ        R11
+	JNZ         row
+	MOVQ        dstPixel+80(FP), R9
+	SHLQ        $0x02, R9
+	VMOVDQU32   Z0, (CX)
+	VMOVDQU32   Z1, 64(CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z2, (CX)
+	VMOVDQU32   Z3, 64(CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z4, (CX)
+	VMOVDQU32   Z5, 64(CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z6, (CX)
+	VMOVDQU32   Z7, 64(CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z8, (CX)
+	VMOVDQU32   Z9, 64(CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z10, (CX)
+	VMOVDQU32   Z11, 64(CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z12, (CX)
+	VMOVDQU32   Z13, 64(CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z14, (CX)
+	VMOVDQU32   Z15, 64(CX)
+	ADDQ        R9, CX
+	ADDQ        $0x20, R8
+	LEAQ        (AX)(DX*8), AX
+	DECQ        16(SP)
+	JNZ         block
+	MOVQ        xLine+96(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        dstLine+104(FP), R9
+	SHLQ        $0x02, R9
+	MOVQ        (SP), AX
+	MOVQ        8(SP), CX
+	ADDQ        R8, AX
+	ADDQ        R9, CX
+	DECQ        lines+88(FP)
+	JNZ         line
+	VZEROUPPER
+	RET
+
+// func PopcountRows7x32(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountRows7x32(SB), NOSPLIT, $24-112
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+	LEAQ (DX)(DX*4), SI
+	LEAQ (BX)(DX*4), DI
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), DI
+	MOVQ blocks+40(FP), R8
+	MOVQ R8, 16(SP)
+
+block:
+	MOVL      (DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z0
+	VMOVDQU32 64(R8), Z1
+	MOVL      4(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z2
+	VMOVDQU32 64(R8), Z3
+	MOVL      8(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z4
+	VMOVDQU32 64(R8), Z5
+	MOVL      12(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z6
+	VMOVDQU32 64(R8), Z7
+	MOVL      16(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z8
+	VMOVDQU32 64(R8), Z9
+	MOVL      20(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z10
+	VMOVDQU32 64(R8), Z11
+	MOVL      24(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z12
+	VMOVDQU32 64(R8), Z13
+	MOVQ      AX, R8
+	MOVQ      w+32(FP), R9
+	MOVQ      rows+48(FP), R10
+
+row:
+	MOVQ R8, R11
+	MOVQ run+56(FP), R12
+
+word:
+	VMOVDQU32   (R9), Z14
+	VMOVDQU32   64(R9), Z15
+	VPXORD.BCST (R11), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z0, Z0
+	VPXORD.BCST (R11), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z1, Z1
+	VPXORD.BCST (R11)(DX*1), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z2, Z2
+	VPXORD.BCST (R11)(DX*1), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z3, Z3
+	VPXORD.BCST (R11)(DX*2), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z4, Z4
+	VPXORD.BCST (R11)(DX*2), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z5, Z5
+	VPXORD.BCST (R11)(BX*1), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z6, Z6
+	VPXORD.BCST (R11)(BX*1), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z7, Z7
+	VPXORD.BCST (R11)(DX*4), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z8, Z8
+	VPXORD.BCST (R11)(DX*4), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z9, Z9
+	VPXORD.BCST (R11)(SI*1), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z10, Z10
+	VPXORD.BCST (R11)(SI*1), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z11, Z11
+	VPXORD.BCST (R11)(BX*2), Z14, Z14
+	VPOPCNTD    Z14, Z14
+	VPADDD      Z14, Z12, Z12
+	VPXORD.BCST (R11)(BX*2), Z15, Z14
+	VPOPCNTD    Z14, Z14
+	VPADDD      Z14, Z13, Z13
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x04, R11
+	DECQ        R12
+	JNZ         word
+	MOVQ        xRow+64(FP), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, R8
+	DECQ        R10
+	JNZ         row
+	MOVQ        dstPixel+80(FP), R8
+	SHLQ        $0x02, R8
+	VMOVDQU32   Z0, (CX)
+	VMOVDQU32   Z1, 64(CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z2, (CX)
+	VMOVDQU32   Z3, 64(CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z4, (CX)
+	VMOVDQU32   Z5, 64(CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z6, (CX)
+	VMOVDQU32   Z7, 64(CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z8, (CX)
+	VMOVDQU32   Z9, 64(CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z10, (CX)
+	VMOVDQU32   Z11, 64(CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z12, (CX)
+	VMOVDQU32   Z13, 64(CX)
+	ADDQ        R8, CX
+	ADDQ        $0x1c, DI
+	LEAQ        (AX)(DX*8), AX
+	SUBQ        DX, AX
+	DECQ        16(SP)
+	JNZ         block
+	MOVQ        xLine+96(FP), DI
+	SHLQ        $0x02, DI
+	MOVQ        dstLine+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        (SP), AX
+	MOVQ        8(SP), CX
+	ADDQ        DI, AX
+	ADDQ        R8, CX
+	DECQ        lines+88(FP)
+	JNZ         line
+	VZEROUPPER
+	RET
+
+// func PopcountRows4x32(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountRows4x32(SB), NOSPLIT, $24-112
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), SI
+	MOVQ blocks+40(FP), DI
+	MOVQ DI, 16(SP)
+
+block:
+	MOVL      (SI), DI
+	ADDQ      start+8(FP), DI
+	VMOVDQU32 (DI), Z0
+	VMOVDQU32 64(DI), Z1
+	MOVL      4(SI), DI
+	ADDQ      start+8(FP), DI
+	VMOVDQU32 (DI), Z2
+	VMOVDQU32 64(DI), Z3
+	MOVL      8(SI), DI
+	ADDQ      start+8(FP), DI
+	VMOVDQU32 (DI), Z4
+	VMOVDQU32 64(DI), Z5
+	MOVL      12(SI), DI
+	ADDQ      start+8(FP), DI
+	VMOVDQU32 (DI), Z6
+	VMOVDQU32 64(DI), Z7
+	MOVQ      AX, DI
+	MOVQ      w+32(FP), R8
+	MOVQ      rows+48(FP), R9
+
+row:
+	MOVQ DI, R10
+	MOVQ run+56(FP), R11
+
+word:
+	VMOVDQU32   (R8), Z8
+	VMOVDQU32   64(R8), Z9
+	VPXORD.BCST (R10), Z8, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z0, Z0
+	VPXORD.BCST (R10), Z9, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z1, Z1
+	VPXORD.BCST (R10)(DX*1), Z8, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z2, Z2
+	VPXORD.BCST (R10)(DX*1), Z9, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z3, Z3
+	VPXORD.BCST (R10)(DX*2), Z8, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z4, Z4
+	VPXORD.BCST (R10)(DX*2), Z9, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z5, Z5
+	VPXORD.BCST (R10)(BX*1), Z8, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z6, Z6
+	VPXORD.BCST (R10)(BX*1), Z9, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z7, Z7
+	ADDQ        $0x00000080, R8
+	ADDQ        $0x04, R10
+	DECQ        R11
+	JNZ         word
+	MOVQ        xRow+64(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        R10, DI
+	DECQ        R9
+	JNZ         row
+	MOVQ        dstPixel+80(FP), DI
+	SHLQ        $0x02, DI
+	VMOVDQU32   Z0, (CX)
+	VMOVDQU32   Z1, 64(CX)
+	ADDQ        DI, CX
+	VMOVDQU32   Z2, (CX)
+	VMOVDQU32   Z3, 64(CX)
+	ADDQ        DI, CX
+	VMOVDQU32   Z4, (CX)
+	VMOVDQU32   Z5, 64(CX)
+	ADDQ        DI, CX
+	VMOVDQU32   Z6, (CX)
+	VMOVDQU32   Z7, 64(CX)
+	ADDQ        DI, CX
+	ADDQ        $0x10, SI
+	LEAQ        (AX)(DX*4), AX
+	DECQ        16(SP)
+	JNZ         block
+	MOVQ        xLine+96(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        dstLine+104(FP), DI
+	SHLQ        $0x02, DI
+	MOVQ        (SP), AX
+	MOVQ        8(SP), CX
+	ADDQ        SI, AX
+	ADDQ        DI, CX
+	DECQ        lines+88(FP)
+	JNZ         line
+	VZEROUPPER
+	RET
+
+// func PopcountRows2x32(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountRows2x32(SB), NOSPLIT, $24-112
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), BX
+	MOVQ blocks+40(FP), SI
+	MOVQ SI, 16(SP)
+
+block:
+	MOVL      (BX), SI
+	ADDQ      start+8(FP), SI
+	VMOVDQU32 (SI), Z0
+	VMOVDQU32 64(SI), Z1
+	MOVL      4(BX), SI
+	ADDQ      start+8(FP), SI
+	VMOVDQU32 (SI), Z2
+	VMOVDQU32 64(SI), Z3
+	MOVQ      AX, SI
+	MOVQ      w+32(FP), DI
+	MOVQ      rows+48(FP), R8
+
+row:
+	MOVQ SI, R9
+	MOVQ run+56(FP), R10
+
+word:
+	VMOVDQU32   (DI), Z4
+	VMOVDQU32   64(DI), Z5
+	VPXORD.BCST (R9), Z4, Z6
+	VPOPCNTD    Z6, Z6
+	VPADDD      Z6, Z0, Z0
+	VPXORD.BCST (R9), Z5, Z6
+	VPOPCNTD    Z6, Z6
+	VPADDD      Z6, Z1, Z1
+	VPXORD.BCST (R9)(DX*1), Z4, Z4
+	VPOPCNTD    Z4, Z4
+	VPADDD      Z4, Z2, Z2
+	VPXORD.BCST (R9)(DX*1), Z5, Z4
+	VPOPCNTD    Z4, Z4
+	VPADDD      Z4, Z3, Z3
+	ADDQ        $0x00000080, DI
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         word
+	MOVQ        xRow+64(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        R9, SI
+	DECQ        R8
+	JNZ         row
+	MOVQ        dstPixel+80(FP), SI
+	SHLQ        $0x02, SI
+	VMOVDQU32   Z0, (CX)
+	VMOVDQU32   Z1, 64(CX)
+	ADDQ        SI, CX
+	VMOVDQU32   Z2, (CX)
+	VMOVDQU32   Z3, 64(CX)
+	ADDQ        SI, CX
+	ADDQ        $0x08, BX
+	LEAQ        (AX)(DX*2), AX
+	DECQ        16(SP)
+	JNZ         block
+	MOVQ        xLine+96(FP), BX
+	SHLQ        $0x02, BX
+	MOVQ        dstLine+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        (SP), AX
+	MOVQ        8(SP), CX
+	ADDQ        BX, AX
+	ADDQ        SI, CX
+	DECQ        lines+88(FP)
+	JNZ         line
+	VZEROUPPER
+	RET
+
+// func PopcountRows1x32(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountRows1x32(SB), NOSPLIT, $24-112
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), BX
+	MOVQ blocks+40(FP), SI
+	MOVQ SI, 16(SP)
+
+block:
+	MOVL      (BX), SI
+	ADDQ      start+8(FP), SI
+	VMOVDQU32 (SI), Z0
+	VMOVDQU32 64(SI), Z1
+	MOVQ      AX, SI
+	MOVQ      w+32(FP), DI
+	MOVQ      rows+48(FP), R8
+
+row:
+	MOVQ SI, R9
+	MOVQ run+56(FP), R10
+
+word:
+	VMOVDQU32   (DI), Z2
+	VMOVDQU32   64(DI), Z3
+	VPXORD.BCST (R9), Z2, Z2
+	VPOPCNTD    Z2, Z2
+	VPADDD      Z2, Z0, Z0
+	VPXORD.BCST (R9), Z3, Z2
+	VPOPCNTD    Z2, Z2
+	VPADDD      Z2, Z1, Z1
+	ADDQ        $0x00000080, DI
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         word
+	MOVQ        xRow+64(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        R9, SI
+	DECQ        R8
+	JNZ         row
+	MOVQ        dstPixel+80(FP), SI
+	SHLQ        $0x02, SI
+	VMOVDQU32   Z0, (CX)
+	VMOVDQU32   Z1, 64(CX)
+	ADDQ        SI, CX
+	ADDQ        $0x04, BX
+	LEAQ        (AX)(DX*1), AX
+	DECQ        16(SP)
+	JNZ         block
+	MOVQ        xLine+96(FP), BX
+	SHLQ        $0x02, BX
+	MOVQ        dstLine+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        (SP), AX
+	MOVQ        8(SP), CX
+	ADDQ        BX, AX
+	ADDQ        SI, CX
+	DECQ        lines+88(FP)
+	JNZ         line
+	VZEROUPPER
+	RET
+
+// func PopcountRows8x16(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountRows8x16(SB), NOSPLIT, $24-112
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+	LEAQ (DX)(DX*4), SI
+	LEAQ (BX)(DX*4), DI
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), R8
+	MOVQ blocks+40(FP), R9
+	MOVQ R9, 16(SP)
+
+block:
+	MOVL      (R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z0
+	MOVL      4(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z1
+	MOVL      8(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z2
+	MOVL      12(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z3
+	MOVL      16(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z4
+	MOVL      20(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z5
+	MOVL      24(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z6
+	MOVL      28(R8), R9
+	ADDQ      start+8(FP), R9
+	VMOVDQU32 (R9), Z7
+	MOVQ      AX, R9
+	MOVQ      w+32(FP), R10
+	MOVQ      rows+48(FP), R11
+
+row:
+	MOVQ R9, R12
+	MOVQ run+56(FP), R13
+
+word:
+	VMOVDQU32   (R10), Z8
+	VPXORD.BCST (R12), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z0, Z0
+	VPXORD.BCST (R12)(DX*1), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z1, Z1
+	VPXORD.BCST (R12)(DX*2), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z2, Z2
+	VPXORD.BCST (R12)(BX*1), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z3, Z3
+	VPXORD.BCST (R12)(DX*4), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z4, Z4
+	VPXORD.BCST (R12)(SI*1), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z5, Z5
+	VPXORD.BCST (R12)(BX*2), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z6, Z6
+	VPXORD.BCST (R12)(DI*1), Z8, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z7, Z7
+	ADDQ        $0x00000040, R10
+	ADDQ        $0x04, R12
+	DECQ        R13
+	JNZ         word
+	MOVQ        xRow+64(FP), R12
+	SHLQ        $0x02, R12
+	ADDQ        R12, R9
+	DECQ        R11
+	JNZ         row
+	MOVQ        dstPixel+80(FP), R9
+	SHLQ        $0x02, R9
+	VMOVDQU32   Z0, (CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z1, (CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z2, (CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z3, (CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z4, (CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z5, (CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z6, (CX)
+	ADDQ        R9, CX
+	VMOVDQU32   Z7, (CX)
+	ADDQ        R9, CX
+	ADDQ        $0x20, R8
+	LEAQ        (AX)(DX*8), AX
+	DECQ        16(SP)
+	JNZ         block
+	MOVQ        xLine+96(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        dstLine+104(FP), R9
+	SHLQ        $0x02, R9
+	MOVQ        (SP), AX
+	MOVQ        8(SP), CX
+	ADDQ        R8, AX
+	ADDQ        R9, CX
+	DECQ        lines+88(FP)
+	JNZ         line
+	VZEROUPPER
+	RET
+
+// func PopcountRows7x16(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountRows7x16(SB), NOSPLIT, $24-112
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+	LEAQ (DX)(DX*4), SI
+	LEAQ (BX)(DX*4), DI
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), DI
+	MOVQ blocks+40(FP), R8
+	MOVQ R8, 16(SP)
+
+block:
+	MOVL      (DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z0
+	MOVL      4(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z1
+	MOVL      8(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z2
+	MOVL      12(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z3
+	MOVL      16(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z4
+	MOVL      20(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z5
+	MOVL      24(DI), R8
+	ADDQ      start+8(FP), R8
+	VMOVDQU32 (R8), Z6
+	MOVQ      AX, R8
+	MOVQ      w+32(FP), R9
+	MOVQ      rows+48(FP), R10
+
+row:
+	MOVQ R8, R11
+	MOVQ run+56(FP), R12
+
+word:
+	VMOVDQU32   (R9), Z7
+	VPXORD.BCST (R11), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z0, Z0
+	VPXORD.BCST (R11)(DX*1), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z1, Z1
+	VPXORD.BCST (R11)(DX*2), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z2, Z2
+	VPXORD.BCST (R11)(BX*1), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z3, Z3
+	VPXORD.BCST (R11)(DX*4), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z4, Z4
+	VPXORD.BCST (R11)(SI*1), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z5, Z5
+	VPXORD.BCST (R11)(BX*2), Z7, Z7
+	VPOPCNTD    Z7, Z7
+	VPADDD      Z7, Z6, Z6
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x04, R11
+	DECQ        R12
+	JNZ         word
+	MOVQ        xRow+64(FP), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, R8
+	DECQ        R10
+	JNZ         row
+	MOVQ        dstPixel+80(FP), R8
+	SHLQ        $0x02, R8
+	VMOVDQU32   Z0, (CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z1, (CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z2, (CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z3, (CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z4, (CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z5, (CX)
+	ADDQ        R8, CX
+	VMOVDQU32   Z6, (CX)
+	ADDQ        R8, CX
+	ADDQ        $0x1c, DI
+	LEAQ        (AX)(DX*8), AX
+	SUBQ        DX, AX
+	DECQ        16(SP)
+	JNZ         block
+	MOVQ        xLine+96(FP), DI
+	SHLQ        $0x02, DI
+	MOVQ        dstLine+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        (SP), AX
+	MOVQ        8(SP), CX
+	ADDQ        DI, AX
+	ADDQ        R8, CX
+	DECQ        lines+88(FP)
+	JNZ         line
+	VZEROUPPER
+	RET
+
+// func PopcountRows4x16(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountRows4x16(SB), NOSPLIT, $24-112
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), SI
+	MOVQ blocks+40(FP), DI
+	MOVQ DI, 16(SP)
+
+block:
+	MOVL      (SI), DI
+	ADDQ      start+8(FP), DI
+	VMOVDQU32 (DI), Z0
+	MOVL      4(SI), DI
+	ADDQ      start+8(FP), DI
+	VMOVDQU32 (DI), Z1
+	MOVL      8(SI), DI
+	ADDQ      start+8(FP), DI
+	VMOVDQU32 (DI), Z2
+	MOVL      12(SI), DI
+	ADDQ      start+8(FP), DI
+	VMOVDQU32 (DI), Z3
+	MOVQ      AX, DI
+	MOVQ      w+32(FP), R8
+	MOVQ      rows+48(FP), R9
+
+row:
+	MOVQ DI, R10
+	MOVQ run+56(FP), R11
+
+word:
+	VMOVDQU32   (R8), Z4
+	VPXORD.BCST (R10), Z4, Z5
+	VPOPCNTD    Z5, Z5
+	VPADDD      Z5, Z0, Z0
+	VPXORD.BCST (R10)(DX*1), Z4, Z5
+	VPOPCNTD    Z5, Z5
+	VPADDD      Z5, Z1, Z1
+	VPXORD.BCST (R10)(DX*2), Z4, Z5
+	VPOPCNTD    Z5, Z5
+	VPADDD      Z5, Z2, Z2
+	VPXORD.BCST (R10)(BX*1), Z4, Z4
+	VPOPCNTD    Z4, Z4
+	VPADDD      Z4, Z3, Z3
+	ADDQ        $0x00000040, R8
+	ADDQ        $0x04, R10
+	DECQ        R11
+	JNZ         word
+	MOVQ        xRow+64(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        R10, DI
+	DECQ        R9
+	JNZ         row
+	MOVQ        dstPixel+80(FP), DI
+	SHLQ        $0x02, DI
+	VMOVDQU32   Z0, (CX)
+	ADDQ        DI, CX
+	VMOVDQU32   Z1, (CX)
+	ADDQ        DI, CX
+	VMOVDQU32   Z2, (CX)
+	ADDQ        DI, CX
+	VMOVDQU32   Z3, (CX)
+	ADDQ        DI, CX
+	ADDQ        $0x10, SI
+	LEAQ        (AX)(DX*4), AX
+	DECQ        16(SP)
+	JNZ         block
+	MOVQ        xLine+96(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        dstLine+104(FP), DI
+	SHLQ        $0x02, DI
+	MOVQ        (SP), AX
+	MOVQ        8(SP), CX
+	ADDQ        SI, AX
+	ADDQ        DI, CX
+	DECQ        lines+88(FP)
+	JNZ         line
+	VZEROUPPER
+	RET
+
+// func PopcountRows2x16(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountRows2x16(SB), NOSPLIT, $24-112
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), BX
+	MOVQ blocks+40(FP), SI
+	MOVQ SI, 16(SP)
+
+block:
+	MOVL      (BX), SI
+	ADDQ      start+8(FP), SI
+	VMOVDQU32 (SI), Z0
+	MOVL      4(BX), SI
+	ADDQ      start+8(FP), SI
+	VMOVDQU32 (SI), Z1
+	MOVQ      AX, SI
+	MOVQ      w+32(FP), DI
+	MOVQ      rows+48(FP), R8
+
+row:
+	MOVQ SI, R9
+	MOVQ run+56(FP), R10
+
+word:
+	VMOVDQU32   (DI), Z2
+	VPXORD.BCST (R9), Z2, Z3
+	VPOPCNTD    Z3, Z3
+	VPADDD      Z3, Z0, Z0
+	VPXORD.BCST (R9)(DX*1), Z2, Z2
+	VPOPCNTD    Z2, Z2
+	VPADDD      Z2, Z1, Z1
+	ADDQ        $0x00000040, DI
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         word
+	MOVQ        xRow+64(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        R9, SI
+	DECQ        R8
+	JNZ         row
+	MOVQ        dstPixel+80(FP), SI
+	SHLQ        $0x02, SI
+	VMOVDQU32   Z0, (CX)
+	ADDQ        SI, CX
+	VMOVDQU32   Z1, (CX)
+	ADDQ        SI, CX
+	ADDQ        $0x08, BX
+	LEAQ        (AX)(DX*2), AX
+	DECQ        16(SP)
+	JNZ         block
+	MOVQ        xLine+96(FP), BX
+	SHLQ        $0x02, BX
+	MOVQ        dstLine+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        (SP), AX
+	MOVQ        8(SP), CX
+	ADDQ        BX, AX
+	ADDQ        SI, CX
+	DECQ        lines+88(FP)
+	JNZ         line
+	VZEROUPPER
+	RET
+
+// func PopcountRows1x16(dst *int32, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountRows1x16(SB), NOSPLIT, $24-112
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), BX
+	MOVQ blocks+40(FP), SI
+	MOVQ SI, 16(SP)
+
+block:
+	MOVL      (BX), SI
+	ADDQ      start+8(FP), SI
+	VMOVDQU32 (SI), Z0
+	MOVQ      AX, SI
+	MOVQ      w+32(FP), DI
+	MOVQ      rows+48(FP), R8
+
+row:
+	MOVQ SI, R9
+	MOVQ run+56(FP), R10
+
+word:
+	VMOVDQU32   (DI), Z1
+	VPXORD.BCST (R9), Z1, Z1
+	VPOPCNTD    Z1, Z1
+	VPADDD      Z1, Z0, Z0
+	ADDQ        $0x00000040, DI
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         word
+	MOVQ        xRow+64(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        R9, SI
+	DECQ        R8
+	JNZ         row
+	MOVQ        dstPixel+80(FP), SI
+	SHLQ        $0x02, SI
+	VMOVDQU32   Z0, (CX)
+	ADDQ        SI, CX
+	ADDQ        $0x04, BX
+	LEAQ        (AX)(DX*1), AX
+	DECQ        16(SP)
+	JNZ         block
+	MOVQ        xLine+96(FP), BX
+	SHLQ        $0x02, BX
+	MOVQ        dstLine+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        (SP), AX
+	MOVQ        8(SP), CX
+	ADDQ        BX, AX
+	ADDQ        SI, CX
+	DECQ        lines+88(FP)
+	JNZ         line
+	VZEROUPPER
+	RET
+
+// func Popcount16Rows(dst *int32, start *int32, columns *uint32, x *uint16, zip *uint32, w *uint32, pixels int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int)
+// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
+TEXT ·Popcount16Rows(SB), NOSPLIT, $24-104
+	MOVQ         w+40(FP), AX
+	VMOVDQU32    (AX), Z0
+	VMOVDQU32    64(AX), Z1
+	VMOVDQU32    128(AX), Z2
+	VMOVDQU32    192(AX), Z3
+	VMOVDQU32    256(AX), Z4
+	MOVL         $0x0000ffff, AX
+	VMOVD        AX, X5
+	VPBROADCASTD X5, Z5
+	MOVQ         x+24(FP), AX
+	MOVQ         zip+32(FP), CX
+	MOVQ         dst+0(FP), DX
+	MOVQ         xRow+56(FP), BX
+	ADDQ         BX, BX
+	MOVQ         xPixel+64(FP), SI
+	ADDQ         SI, SI
+	MOVQ         dstPixel+72(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         start+8(FP), R8
+
+line:
+	MOVQ AX, (SP)
+	MOVQ DX, 8(SP)
+	MOVQ CX, 16(SP)
+	MOVQ columns+16(FP), R9
+	MOVQ pixels+48(FP), R10
+
+pixel:
+	MOVL         (R9), R11
+	ADDQ         R8, R11
+	VPXORD.BCST  (AX), Z0, Z6
+	VPXORD.BCST  (AX)(BX*1), Z1, Z7
+	VPXORD.BCST  (AX)(BX*2), Z2, Z8
+	VPXORD.BCST  8(CX), Z3, Z9
+	VPBROADCASTD 4(AX)(BX*2), Z10
+	VPTERNLOGD   $0x28, Z5, Z4, Z10
+	VPOPCNTD     Z6, Z6
+	VPOPCNTD     Z7, Z7
+	VPOPCNTD     Z8, Z8
+	VPOPCNTD     Z9, Z9
+	VPOPCNTD     Z10, Z10
+	VPADDD       Z7, Z6, Z6
+	VPADDD       Z9, Z8, Z8
+	VPADDD       Z8, Z6, Z6
+	VPADDD       Z10, Z6, Z6
+	VPADDD       (R11), Z6, Z6
+	VMOVDQU32    Z6, (DX)
+	ADDQ         $0x04, R9
+	ADDQ         SI, AX
+	LEAQ         (CX)(SI*2), CX
+	ADDQ         DI, DX
+	DECQ         R10
+	JNZ          pixel
+	MOVQ         xLine+88(FP), R9
+	ADDQ         R9, R9
+	MOVQ         xLine+88(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         dstLine+96(FP), R11
+	SHLQ         $0x02, R11
+	MOVQ         (SP), AX
+	MOVQ         8(SP), DX
+	MOVQ         16(SP), CX
+	ADDQ         R9, AX
+	ADDQ         R10, CX
+	ADDQ         R11, DX
+	DECQ         lines+80(FP)
+	JNZ          line
+	VZEROUPPER
+	RET
+
+// func PopcountBits8x32(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountBits8x32(SB), NOSPLIT, $24-120
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+	LEAQ (DX)(DX*4), SI
+	LEAQ (BX)(DX*4), DI
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), R8
+	MOVQ blocks+40(FP), R9
+	MOVQ R9, 16(SP)
 
 block:
 	VPXORD Z0, Z0, Z0
@@ -86,134 +1190,2146 @@ block:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
-	MOVQ   CX, R9
-	MOVQ   w+16(FP), R10
-	MOVQ   rows+32(FP), R11
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   AX, R9
+	MOVQ   w+32(FP), R10
+	MOVQ   rows+48(FP), R11
 
 row:
 	MOVQ R9, R12
-	MOVQ run+40(FP), R13
+	MOVQ run+56(FP), R13
 
 word:
-	VMOVDQU32    (R10), Z8
-	VPXORD.BCST  (R12), Z8, Z9
-	VPOPCNTD     Z9, Z9
-	VPADDD       Z9, Z0, Z0
-	VPXORD.BCST  (R12)(BX*1), Z8, Z9
-	VPOPCNTD     Z9, Z9
-	VPADDD       Z9, Z1, Z1
-	VPXORD.BCST  (R12)(BX*2), Z8, Z9
-	VPOPCNTD     Z9, Z9
-	VPADDD       Z9, Z2, Z2
-	VPXORD.BCST  (R12)(SI*1), Z8, Z9
-	VPOPCNTD     Z9, Z9
-	VPADDD       Z9, Z3, Z3
-	VPXORD.BCST  (R12)(BX*4), Z8, Z9
-	VPOPCNTD     Z9, Z9
-	VPADDD       Z9, Z4, Z4
-	VPXORD.BCST  (R12)(DI*1), Z8, Z9
-	VPOPCNTD     Z9, Z9
-	VPADDD       Z9, Z5, Z5
-	VPXORD.BCST  (R12)(SI*2), Z8, Z9
-	VPOPCNTD     Z9, Z9
-	VPADDD       Z9, Z6, Z6
-	VPXORD.BCST  (R12)(R8*1), Z8, Z8
-	VPOPCNTD     Z8, Z8
-	VPADDD       Z8, Z7, Z7
-	ADDQ         $0x40, R10
-	ADDQ         $0x04, R12
-	DECQ         R13
-	JNZ          word
-	MOVQ         xRow+48(FP), R12
-	SHLQ         $0x02, R12
-	ADDQ         R12, R9
-	DECQ         R11
-	JNZ          row
-	MOVQ         full+72(FP), R9
-	VPBROADCASTD R9, Z8
-	MOVQ         dstPixel+64(FP), R9
-	SHLQ         $0x02, R9
-	VPADDD       Z0, Z0, Z0
-	VPSUBD       Z0, Z8, Z0
-	VMOVDQU32    Z0, (AX)
-	ADDQ         R9, AX
-	VPADDD       Z1, Z1, Z1
-	VPSUBD       Z1, Z8, Z1
-	VMOVDQU32    Z1, (AX)
-	ADDQ         R9, AX
-	VPADDD       Z2, Z2, Z2
-	VPSUBD       Z2, Z8, Z2
-	VMOVDQU32    Z2, (AX)
-	ADDQ         R9, AX
-	VPADDD       Z3, Z3, Z3
-	VPSUBD       Z3, Z8, Z3
-	VMOVDQU32    Z3, (AX)
-	ADDQ         R9, AX
-	VPADDD       Z4, Z4, Z4
-	VPSUBD       Z4, Z8, Z4
-	VMOVDQU32    Z4, (AX)
-	ADDQ         R9, AX
-	VPADDD       Z5, Z5, Z5
-	VPSUBD       Z5, Z8, Z5
-	VMOVDQU32    Z5, (AX)
-	ADDQ         R9, AX
-	VPADDD       Z6, Z6, Z6
-	VPSUBD       Z6, Z8, Z6
-	VMOVDQU32    Z6, (AX)
-	ADDQ         R9, AX
-	VPADDD       Z7, Z7, Z7
-	VPSUBD       Z7, Z8, Z7
-	VMOVDQU32    Z7, (AX)
-	ADDQ         R9, AX
-	LEAQ         (CX)(BX*8), CX
-	DECQ         DX
-	JNZ          block
+	VMOVDQU32   (R10), Z16
+	VMOVDQU32   64(R10), Z17
+	VPXORD.BCST (R12), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z0, Z0
+	VPXORD.BCST (R12), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z1, Z1
+	VPXORD.BCST (R12)(DX*1), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z2, Z2
+	VPXORD.BCST (R12)(DX*1), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z3, Z3
+	VPXORD.BCST (R12)(DX*2), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z4, Z4
+	VPXORD.BCST (R12)(DX*2), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z5, Z5
+	VPXORD.BCST (R12)(BX*1), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z6, Z6
+	VPXORD.BCST (R12)(BX*1), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z7, Z7
+	VPXORD.BCST (R12)(DX*4), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z8, Z8
+	VPXORD.BCST (R12)(DX*4), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z9, Z9
+	VPXORD.BCST (R12)(SI*1), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z10, Z10
+	VPXORD.BCST (R12)(SI*1), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z11, Z11
+	VPXORD.BCST (R12)(BX*2), Z16, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z12, Z12
+	VPXORD.BCST (R12)(BX*2), Z17, Z18
+	VPOPCNTD    Z18, Z18
+	VPADDD      Z18, Z13, Z13
+	VPXORD.BCST (R12)(DI*1), Z16, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z14, Z14
+	VPXORD.BCST (R12)(DI*1), Z17, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z15, Z15
+	ADDQ        $0x00000080, R10
+	ADDQ        $0x04, R12
+	DECQ        R13
+	JNZ         word
+	MOVQ        xRow+64(FP), R12
+	SHLQ        $0x02, R12
+	ADDQ        R12, R9
+	DECQ        R11
+	JNZ         row
+	MOVQ        dstPixel+80(FP), R9
+	ADDQ        R9, R9
+	MOVQ        first+112(FP), R10
+	TESTQ       R10, R10
+	JZ          beside
+	MOVL        (R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z0, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R10), Z1, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R9, CX
+	MOVL        4(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z2, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R10), Z3, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R9, CX
+	MOVL        8(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z4, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R10), Z5, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R9, CX
+	MOVL        12(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z6, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R10), Z7, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R9, CX
+	MOVL        16(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z8, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R10), Z9, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R9, CX
+	MOVL        20(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z10, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R10), Z11, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R9, CX
+	MOVL        24(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z12, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R10), Z13, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R9, CX
+	MOVL        28(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z14, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R10), Z15, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R9, CX
+	JMP         next
+
+beside:
+	MOVL   (R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z0, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R10), Z1, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R9, CX
+	MOVL   4(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z2, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R10), Z3, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R9, CX
+	MOVL   8(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z4, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R10), Z5, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R9, CX
+	MOVL   12(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z6, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R10), Z7, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R9, CX
+	MOVL   16(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z8, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R10), Z9, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R9, CX
+	MOVL   20(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z10, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R10), Z11, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R9, CX
+	MOVL   24(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z12, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R10), Z13, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R9, CX
+	MOVL   28(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z14, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R10), Z15, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R9, CX
+
+next:
+	ADDQ $0x20, R8
+	LEAQ (AX)(DX*8), AX
+	DECQ 16(SP)
+	JNZ  block
+	MOVQ xLine+96(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dstLine+104(FP), R9
+	ADDQ R9, R9
+	MOVQ (SP), AX
+	MOVQ 8(SP), CX
+	ADDQ R8, AX
+	ADDQ R9, CX
+	DECQ lines+88(FP)
+	JNZ  line
 	VZEROUPPER
 	RET
 
-// func BinConvTile1(dst *int32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, full int)
-// Requires: AVX, AVX512F, AVX512VPOPCNTDQ
-TEXT ·BinConvTile1(SB), NOSPLIT, $0-80
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ blocks+24(FP), DX
-	MOVQ xPixel+56(FP), BX
-	SHLQ $0x02, BX
+// func PopcountBits7x32(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountBits7x32(SB), NOSPLIT, $24-120
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+	LEAQ (DX)(DX*4), SI
+	LEAQ (BX)(DX*4), DI
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), DI
+	MOVQ blocks+40(FP), R8
+	MOVQ R8, 16(SP)
 
 block:
 	VPXORD Z0, Z0, Z0
-	MOVQ   CX, SI
-	MOVQ   w+16(FP), DI
-	MOVQ   rows+32(FP), R8
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	MOVQ   AX, R8
+	MOVQ   w+32(FP), R9
+	MOVQ   rows+48(FP), R10
+
+row:
+	MOVQ R8, R11
+	MOVQ run+56(FP), R12
+
+word:
+	VMOVDQU32   (R9), Z14
+	VMOVDQU32   64(R9), Z15
+	VPXORD.BCST (R11), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z0, Z0
+	VPXORD.BCST (R11), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z1, Z1
+	VPXORD.BCST (R11)(DX*1), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z2, Z2
+	VPXORD.BCST (R11)(DX*1), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z3, Z3
+	VPXORD.BCST (R11)(DX*2), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z4, Z4
+	VPXORD.BCST (R11)(DX*2), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z5, Z5
+	VPXORD.BCST (R11)(BX*1), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z6, Z6
+	VPXORD.BCST (R11)(BX*1), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z7, Z7
+	VPXORD.BCST (R11)(DX*4), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z8, Z8
+	VPXORD.BCST (R11)(DX*4), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z9, Z9
+	VPXORD.BCST (R11)(SI*1), Z14, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z10, Z10
+	VPXORD.BCST (R11)(SI*1), Z15, Z16
+	VPOPCNTD    Z16, Z16
+	VPADDD      Z16, Z11, Z11
+	VPXORD.BCST (R11)(BX*2), Z14, Z14
+	VPOPCNTD    Z14, Z14
+	VPADDD      Z14, Z12, Z12
+	VPXORD.BCST (R11)(BX*2), Z15, Z14
+	VPOPCNTD    Z14, Z14
+	VPADDD      Z14, Z13, Z13
+	ADDQ        $0x00000080, R9
+	ADDQ        $0x04, R11
+	DECQ        R12
+	JNZ         word
+	MOVQ        xRow+64(FP), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, R8
+	DECQ        R10
+	JNZ         row
+	MOVQ        dstPixel+80(FP), R8
+	ADDQ        R8, R8
+	MOVQ        first+112(FP), R9
+	TESTQ       R9, R9
+	JZ          beside
+	MOVL        (DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z0, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R9), Z1, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R8, CX
+	MOVL        4(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z2, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R9), Z3, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R8, CX
+	MOVL        8(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z4, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R9), Z5, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R8, CX
+	MOVL        12(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z6, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R9), Z7, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R8, CX
+	MOVL        16(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z8, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R9), Z9, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R8, CX
+	MOVL        20(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z10, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R9), Z11, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R8, CX
+	MOVL        24(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z12, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R9), Z13, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        R8, CX
+	JMP         next
+
+beside:
+	MOVL   (DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z0, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R9), Z1, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R8, CX
+	MOVL   4(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z2, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R9), Z3, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R8, CX
+	MOVL   8(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z4, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R9), Z5, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R8, CX
+	MOVL   12(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z6, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R9), Z7, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R8, CX
+	MOVL   16(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z8, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R9), Z9, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R8, CX
+	MOVL   20(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z10, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R9), Z11, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R8, CX
+	MOVL   24(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z12, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R9), Z13, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   R8, CX
+
+next:
+	ADDQ $0x1c, DI
+	LEAQ (AX)(DX*8), AX
+	SUBQ DX, AX
+	DECQ 16(SP)
+	JNZ  block
+	MOVQ xLine+96(FP), DI
+	SHLQ $0x02, DI
+	MOVQ dstLine+104(FP), R8
+	ADDQ R8, R8
+	MOVQ (SP), AX
+	MOVQ 8(SP), CX
+	ADDQ DI, AX
+	ADDQ R8, CX
+	DECQ lines+88(FP)
+	JNZ  line
+	VZEROUPPER
+	RET
+
+// func PopcountBits4x32(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountBits4x32(SB), NOSPLIT, $24-120
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), SI
+	MOVQ blocks+40(FP), DI
+	MOVQ DI, 16(SP)
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   AX, DI
+	MOVQ   w+32(FP), R8
+	MOVQ   rows+48(FP), R9
+
+row:
+	MOVQ DI, R10
+	MOVQ run+56(FP), R11
+
+word:
+	VMOVDQU32   (R8), Z8
+	VMOVDQU32   64(R8), Z9
+	VPXORD.BCST (R10), Z8, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z0, Z0
+	VPXORD.BCST (R10), Z9, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z1, Z1
+	VPXORD.BCST (R10)(DX*1), Z8, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z2, Z2
+	VPXORD.BCST (R10)(DX*1), Z9, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z3, Z3
+	VPXORD.BCST (R10)(DX*2), Z8, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z4, Z4
+	VPXORD.BCST (R10)(DX*2), Z9, Z10
+	VPOPCNTD    Z10, Z10
+	VPADDD      Z10, Z5, Z5
+	VPXORD.BCST (R10)(BX*1), Z8, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z6, Z6
+	VPXORD.BCST (R10)(BX*1), Z9, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z7, Z7
+	ADDQ        $0x00000080, R8
+	ADDQ        $0x04, R10
+	DECQ        R11
+	JNZ         word
+	MOVQ        xRow+64(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        R10, DI
+	DECQ        R9
+	JNZ         row
+	MOVQ        dstPixel+80(FP), DI
+	ADDQ        DI, DI
+	MOVQ        first+112(FP), R8
+	TESTQ       R8, R8
+	JZ          beside
+	MOVL        (SI), R8
+	ADDQ        start+8(FP), R8
+	VPCMPD      $0x06, (R8), Z0, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R8), Z1, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        DI, CX
+	MOVL        4(SI), R8
+	ADDQ        start+8(FP), R8
+	VPCMPD      $0x06, (R8), Z2, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R8), Z3, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        DI, CX
+	MOVL        8(SI), R8
+	ADDQ        start+8(FP), R8
+	VPCMPD      $0x06, (R8), Z4, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R8), Z5, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        DI, CX
+	MOVL        12(SI), R8
+	ADDQ        start+8(FP), R8
+	VPCMPD      $0x06, (R8), Z6, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(R8), Z7, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        DI, CX
+	JMP         next
+
+beside:
+	MOVL   (SI), R8
+	ADDQ   start+8(FP), R8
+	VPCMPD $0x06, (R8), Z0, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R8), Z1, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   DI, CX
+	MOVL   4(SI), R8
+	ADDQ   start+8(FP), R8
+	VPCMPD $0x06, (R8), Z2, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R8), Z3, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   DI, CX
+	MOVL   8(SI), R8
+	ADDQ   start+8(FP), R8
+	VPCMPD $0x06, (R8), Z4, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R8), Z5, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   DI, CX
+	MOVL   12(SI), R8
+	ADDQ   start+8(FP), R8
+	VPCMPD $0x06, (R8), Z6, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(R8), Z7, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   DI, CX
+
+next:
+	ADDQ $0x10, SI
+	LEAQ (AX)(DX*4), AX
+	DECQ 16(SP)
+	JNZ  block
+	MOVQ xLine+96(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dstLine+104(FP), DI
+	ADDQ DI, DI
+	MOVQ (SP), AX
+	MOVQ 8(SP), CX
+	ADDQ SI, AX
+	ADDQ DI, CX
+	DECQ lines+88(FP)
+	JNZ  line
+	VZEROUPPER
+	RET
+
+// func PopcountBits2x32(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountBits2x32(SB), NOSPLIT, $24-120
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), BX
+	MOVQ blocks+40(FP), SI
+	MOVQ SI, 16(SP)
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   AX, SI
+	MOVQ   w+32(FP), DI
+	MOVQ   rows+48(FP), R8
 
 row:
 	MOVQ SI, R9
-	MOVQ run+40(FP), R10
+	MOVQ run+56(FP), R10
 
 word:
-	VMOVDQU32    (DI), Z1
-	VPXORD.BCST  (R9), Z1, Z1
-	VPOPCNTD     Z1, Z1
-	VPADDD       Z1, Z0, Z0
-	ADDQ         $0x40, DI
-	ADDQ         $0x04, R9
-	DECQ         R10
-	JNZ          word
-	MOVQ         xRow+48(FP), R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, SI
-	DECQ         R8
-	JNZ          row
-	MOVQ         full+72(FP), SI
-	VPBROADCASTD SI, Z1
-	MOVQ         dstPixel+64(FP), SI
+	VMOVDQU32   (DI), Z4
+	VMOVDQU32   64(DI), Z5
+	VPXORD.BCST (R9), Z4, Z6
+	VPOPCNTD    Z6, Z6
+	VPADDD      Z6, Z0, Z0
+	VPXORD.BCST (R9), Z5, Z6
+	VPOPCNTD    Z6, Z6
+	VPADDD      Z6, Z1, Z1
+	VPXORD.BCST (R9)(DX*1), Z4, Z4
+	VPOPCNTD    Z4, Z4
+	VPADDD      Z4, Z2, Z2
+	VPXORD.BCST (R9)(DX*1), Z5, Z4
+	VPOPCNTD    Z4, Z4
+	VPADDD      Z4, Z3, Z3
+	ADDQ        $0x00000080, DI
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         word
+	MOVQ        xRow+64(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        R9, SI
+	DECQ        R8
+	JNZ         row
+	MOVQ        dstPixel+80(FP), SI
+	ADDQ        SI, SI
+	MOVQ        first+112(FP), DI
+	TESTQ       DI, DI
+	JZ          beside
+	MOVL        (BX), DI
+	ADDQ        start+8(FP), DI
+	VPCMPD      $0x06, (DI), Z0, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(DI), Z1, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        SI, CX
+	MOVL        4(BX), DI
+	ADDQ        start+8(FP), DI
+	VPCMPD      $0x06, (DI), Z2, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(DI), Z3, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        SI, CX
+	JMP         next
+
+beside:
+	MOVL   (BX), DI
+	ADDQ   start+8(FP), DI
+	VPCMPD $0x06, (DI), Z0, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(DI), Z1, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   SI, CX
+	MOVL   4(BX), DI
+	ADDQ   start+8(FP), DI
+	VPCMPD $0x06, (DI), Z2, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(DI), Z3, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   SI, CX
+
+next:
+	ADDQ $0x08, BX
+	LEAQ (AX)(DX*2), AX
+	DECQ 16(SP)
+	JNZ  block
+	MOVQ xLine+96(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dstLine+104(FP), SI
+	ADDQ SI, SI
+	MOVQ (SP), AX
+	MOVQ 8(SP), CX
+	ADDQ BX, AX
+	ADDQ SI, CX
+	DECQ lines+88(FP)
+	JNZ  line
+	VZEROUPPER
+	RET
+
+// func PopcountBits1x32(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountBits1x32(SB), NOSPLIT, $24-120
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), BX
+	MOVQ blocks+40(FP), SI
+	MOVQ SI, 16(SP)
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   AX, SI
+	MOVQ   w+32(FP), DI
+	MOVQ   rows+48(FP), R8
+
+row:
+	MOVQ SI, R9
+	MOVQ run+56(FP), R10
+
+word:
+	VMOVDQU32   (DI), Z2
+	VMOVDQU32   64(DI), Z3
+	VPXORD.BCST (R9), Z2, Z2
+	VPOPCNTD    Z2, Z2
+	VPADDD      Z2, Z0, Z0
+	VPXORD.BCST (R9), Z3, Z2
+	VPOPCNTD    Z2, Z2
+	VPADDD      Z2, Z1, Z1
+	ADDQ        $0x00000080, DI
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         word
+	MOVQ        xRow+64(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        R9, SI
+	DECQ        R8
+	JNZ         row
+	MOVQ        dstPixel+80(FP), SI
+	ADDQ        SI, SI
+	MOVQ        first+112(FP), DI
+	TESTQ       DI, DI
+	JZ          beside
+	MOVL        (BX), DI
+	ADDQ        start+8(FP), DI
+	VPCMPD      $0x06, (DI), Z0, K1
+	KMOVQ       K1, (CX)
+	VPCMPD      $0x06, 64(DI), Z1, K1
+	KMOVW       K1, 2(CX)
+	ADDQ        SI, CX
+	JMP         next
+
+beside:
+	MOVL   (BX), DI
+	ADDQ   start+8(FP), DI
+	VPCMPD $0x06, (DI), Z0, K1
+	KMOVW  K1, (CX)
+	VPCMPD $0x06, 64(DI), Z1, K1
+	KMOVW  K1, 2(CX)
+	ADDQ   SI, CX
+
+next:
+	ADDQ $0x04, BX
+	LEAQ (AX)(DX*1), AX
+	DECQ 16(SP)
+	JNZ  block
+	MOVQ xLine+96(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dstLine+104(FP), SI
+	ADDQ SI, SI
+	MOVQ (SP), AX
+	MOVQ 8(SP), CX
+	ADDQ BX, AX
+	ADDQ SI, CX
+	DECQ lines+88(FP)
+	JNZ  line
+	VZEROUPPER
+	RET
+
+// func PopcountBits8x16(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountBits8x16(SB), NOSPLIT, $24-120
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+	LEAQ (DX)(DX*4), SI
+	LEAQ (BX)(DX*4), DI
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), R8
+	MOVQ blocks+40(FP), R9
+	MOVQ R9, 16(SP)
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   AX, R9
+	MOVQ   w+32(FP), R10
+	MOVQ   rows+48(FP), R11
+
+row:
+	MOVQ R9, R12
+	MOVQ run+56(FP), R13
+
+word:
+	VMOVDQU32   (R10), Z8
+	VPXORD.BCST (R12), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z0, Z0
+	VPXORD.BCST (R12)(DX*1), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z1, Z1
+	VPXORD.BCST (R12)(DX*2), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z2, Z2
+	VPXORD.BCST (R12)(BX*1), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z3, Z3
+	VPXORD.BCST (R12)(DX*4), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z4, Z4
+	VPXORD.BCST (R12)(SI*1), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z5, Z5
+	VPXORD.BCST (R12)(BX*2), Z8, Z9
+	VPOPCNTD    Z9, Z9
+	VPADDD      Z9, Z6, Z6
+	VPXORD.BCST (R12)(DI*1), Z8, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z7, Z7
+	ADDQ        $0x00000040, R10
+	ADDQ        $0x04, R12
+	DECQ        R13
+	JNZ         word
+	MOVQ        xRow+64(FP), R12
+	SHLQ        $0x02, R12
+	ADDQ        R12, R9
+	DECQ        R11
+	JNZ         row
+	MOVQ        dstPixel+80(FP), R9
+	ADDQ        R9, R9
+	MOVQ        first+112(FP), R10
+	TESTQ       R10, R10
+	JZ          beside
+	MOVL        (R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z0, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R9, CX
+	MOVL        4(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z1, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R9, CX
+	MOVL        8(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z2, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R9, CX
+	MOVL        12(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z3, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R9, CX
+	MOVL        16(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z4, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R9, CX
+	MOVL        20(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z5, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R9, CX
+	MOVL        24(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z6, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R9, CX
+	MOVL        28(R8), R10
+	ADDQ        start+8(FP), R10
+	VPCMPD      $0x06, (R10), Z7, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R9, CX
+	JMP         next
+
+beside:
+	MOVL   (R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z0, K1
+	KMOVW  K1, (CX)
+	ADDQ   R9, CX
+	MOVL   4(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z1, K1
+	KMOVW  K1, (CX)
+	ADDQ   R9, CX
+	MOVL   8(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z2, K1
+	KMOVW  K1, (CX)
+	ADDQ   R9, CX
+	MOVL   12(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z3, K1
+	KMOVW  K1, (CX)
+	ADDQ   R9, CX
+	MOVL   16(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z4, K1
+	KMOVW  K1, (CX)
+	ADDQ   R9, CX
+	MOVL   20(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z5, K1
+	KMOVW  K1, (CX)
+	ADDQ   R9, CX
+	MOVL   24(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z6, K1
+	KMOVW  K1, (CX)
+	ADDQ   R9, CX
+	MOVL   28(R8), R10
+	ADDQ   start+8(FP), R10
+	VPCMPD $0x06, (R10), Z7, K1
+	KMOVW  K1, (CX)
+	ADDQ   R9, CX
+
+next:
+	ADDQ $0x20, R8
+	LEAQ (AX)(DX*8), AX
+	DECQ 16(SP)
+	JNZ  block
+	MOVQ xLine+96(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dstLine+104(FP), R9
+	ADDQ R9, R9
+	MOVQ (SP), AX
+	MOVQ 8(SP), CX
+	ADDQ R8, AX
+	ADDQ R9, CX
+	DECQ lines+88(FP)
+	JNZ  line
+	VZEROUPPER
+	RET
+
+// func PopcountBits7x16(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountBits7x16(SB), NOSPLIT, $24-120
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+	LEAQ (DX)(DX*4), SI
+	LEAQ (BX)(DX*4), DI
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), DI
+	MOVQ blocks+40(FP), R8
+	MOVQ R8, 16(SP)
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	MOVQ   AX, R8
+	MOVQ   w+32(FP), R9
+	MOVQ   rows+48(FP), R10
+
+row:
+	MOVQ R8, R11
+	MOVQ run+56(FP), R12
+
+word:
+	VMOVDQU32   (R9), Z7
+	VPXORD.BCST (R11), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z0, Z0
+	VPXORD.BCST (R11)(DX*1), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z1, Z1
+	VPXORD.BCST (R11)(DX*2), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z2, Z2
+	VPXORD.BCST (R11)(BX*1), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z3, Z3
+	VPXORD.BCST (R11)(DX*4), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z4, Z4
+	VPXORD.BCST (R11)(SI*1), Z7, Z8
+	VPOPCNTD    Z8, Z8
+	VPADDD      Z8, Z5, Z5
+	VPXORD.BCST (R11)(BX*2), Z7, Z7
+	VPOPCNTD    Z7, Z7
+	VPADDD      Z7, Z6, Z6
+	ADDQ        $0x00000040, R9
+	ADDQ        $0x04, R11
+	DECQ        R12
+	JNZ         word
+	MOVQ        xRow+64(FP), R11
+	SHLQ        $0x02, R11
+	ADDQ        R11, R8
+	DECQ        R10
+	JNZ         row
+	MOVQ        dstPixel+80(FP), R8
+	ADDQ        R8, R8
+	MOVQ        first+112(FP), R9
+	TESTQ       R9, R9
+	JZ          beside
+	MOVL        (DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z0, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R8, CX
+	MOVL        4(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z1, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R8, CX
+	MOVL        8(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z2, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R8, CX
+	MOVL        12(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z3, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R8, CX
+	MOVL        16(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z4, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R8, CX
+	MOVL        20(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z5, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R8, CX
+	MOVL        24(DI), R9
+	ADDQ        start+8(FP), R9
+	VPCMPD      $0x06, (R9), Z6, K1
+	KMOVQ       K1, (CX)
+	ADDQ        R8, CX
+	JMP         next
+
+beside:
+	MOVL   (DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z0, K1
+	KMOVW  K1, (CX)
+	ADDQ   R8, CX
+	MOVL   4(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z1, K1
+	KMOVW  K1, (CX)
+	ADDQ   R8, CX
+	MOVL   8(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z2, K1
+	KMOVW  K1, (CX)
+	ADDQ   R8, CX
+	MOVL   12(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z3, K1
+	KMOVW  K1, (CX)
+	ADDQ   R8, CX
+	MOVL   16(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z4, K1
+	KMOVW  K1, (CX)
+	ADDQ   R8, CX
+	MOVL   20(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z5, K1
+	KMOVW  K1, (CX)
+	ADDQ   R8, CX
+	MOVL   24(DI), R9
+	ADDQ   start+8(FP), R9
+	VPCMPD $0x06, (R9), Z6, K1
+	KMOVW  K1, (CX)
+	ADDQ   R8, CX
+
+next:
+	ADDQ $0x1c, DI
+	LEAQ (AX)(DX*8), AX
+	SUBQ DX, AX
+	DECQ 16(SP)
+	JNZ  block
+	MOVQ xLine+96(FP), DI
+	SHLQ $0x02, DI
+	MOVQ dstLine+104(FP), R8
+	ADDQ R8, R8
+	MOVQ (SP), AX
+	MOVQ 8(SP), CX
+	ADDQ DI, AX
+	ADDQ R8, CX
+	DECQ lines+88(FP)
+	JNZ  line
+	VZEROUPPER
+	RET
+
+// func PopcountBits4x16(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountBits4x16(SB), NOSPLIT, $24-120
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), SI
+	MOVQ blocks+40(FP), DI
+	MOVQ DI, 16(SP)
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   AX, DI
+	MOVQ   w+32(FP), R8
+	MOVQ   rows+48(FP), R9
+
+row:
+	MOVQ DI, R10
+	MOVQ run+56(FP), R11
+
+word:
+	VMOVDQU32   (R8), Z4
+	VPXORD.BCST (R10), Z4, Z5
+	VPOPCNTD    Z5, Z5
+	VPADDD      Z5, Z0, Z0
+	VPXORD.BCST (R10)(DX*1), Z4, Z5
+	VPOPCNTD    Z5, Z5
+	VPADDD      Z5, Z1, Z1
+	VPXORD.BCST (R10)(DX*2), Z4, Z5
+	VPOPCNTD    Z5, Z5
+	VPADDD      Z5, Z2, Z2
+	VPXORD.BCST (R10)(BX*1), Z4, Z4
+	VPOPCNTD    Z4, Z4
+	VPADDD      Z4, Z3, Z3
+	ADDQ        $0x00000040, R8
+	ADDQ        $0x04, R10
+	DECQ        R11
+	JNZ         word
+	MOVQ        xRow+64(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        R10, DI
+	DECQ        R9
+	JNZ         row
+	MOVQ        dstPixel+80(FP), DI
+	ADDQ        DI, DI
+	MOVQ        first+112(FP), R8
+	TESTQ       R8, R8
+	JZ          beside
+	MOVL        (SI), R8
+	ADDQ        start+8(FP), R8
+	VPCMPD      $0x06, (R8), Z0, K1
+	KMOVQ       K1, (CX)
+	ADDQ        DI, CX
+	MOVL        4(SI), R8
+	ADDQ        start+8(FP), R8
+	VPCMPD      $0x06, (R8), Z1, K1
+	KMOVQ       K1, (CX)
+	ADDQ        DI, CX
+	MOVL        8(SI), R8
+	ADDQ        start+8(FP), R8
+	VPCMPD      $0x06, (R8), Z2, K1
+	KMOVQ       K1, (CX)
+	ADDQ        DI, CX
+	MOVL        12(SI), R8
+	ADDQ        start+8(FP), R8
+	VPCMPD      $0x06, (R8), Z3, K1
+	KMOVQ       K1, (CX)
+	ADDQ        DI, CX
+	JMP         next
+
+beside:
+	MOVL   (SI), R8
+	ADDQ   start+8(FP), R8
+	VPCMPD $0x06, (R8), Z0, K1
+	KMOVW  K1, (CX)
+	ADDQ   DI, CX
+	MOVL   4(SI), R8
+	ADDQ   start+8(FP), R8
+	VPCMPD $0x06, (R8), Z1, K1
+	KMOVW  K1, (CX)
+	ADDQ   DI, CX
+	MOVL   8(SI), R8
+	ADDQ   start+8(FP), R8
+	VPCMPD $0x06, (R8), Z2, K1
+	KMOVW  K1, (CX)
+	ADDQ   DI, CX
+	MOVL   12(SI), R8
+	ADDQ   start+8(FP), R8
+	VPCMPD $0x06, (R8), Z3, K1
+	KMOVW  K1, (CX)
+	ADDQ   DI, CX
+
+next:
+	ADDQ $0x10, SI
+	LEAQ (AX)(DX*4), AX
+	DECQ 16(SP)
+	JNZ  block
+	MOVQ xLine+96(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dstLine+104(FP), DI
+	ADDQ DI, DI
+	MOVQ (SP), AX
+	MOVQ 8(SP), CX
+	ADDQ SI, AX
+	ADDQ DI, CX
+	DECQ lines+88(FP)
+	JNZ  line
+	VZEROUPPER
+	RET
+
+// func PopcountBits2x16(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountBits2x16(SB), NOSPLIT, $24-120
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+	LEAQ (DX)(DX*2), BX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), BX
+	MOVQ blocks+40(FP), SI
+	MOVQ SI, 16(SP)
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   AX, SI
+	MOVQ   w+32(FP), DI
+	MOVQ   rows+48(FP), R8
+
+row:
+	MOVQ SI, R9
+	MOVQ run+56(FP), R10
+
+word:
+	VMOVDQU32   (DI), Z2
+	VPXORD.BCST (R9), Z2, Z3
+	VPOPCNTD    Z3, Z3
+	VPADDD      Z3, Z0, Z0
+	VPXORD.BCST (R9)(DX*1), Z2, Z2
+	VPOPCNTD    Z2, Z2
+	VPADDD      Z2, Z1, Z1
+	ADDQ        $0x00000040, DI
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         word
+	MOVQ        xRow+64(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        R9, SI
+	DECQ        R8
+	JNZ         row
+	MOVQ        dstPixel+80(FP), SI
+	ADDQ        SI, SI
+	MOVQ        first+112(FP), DI
+	TESTQ       DI, DI
+	JZ          beside
+	MOVL        (BX), DI
+	ADDQ        start+8(FP), DI
+	VPCMPD      $0x06, (DI), Z0, K1
+	KMOVQ       K1, (CX)
+	ADDQ        SI, CX
+	MOVL        4(BX), DI
+	ADDQ        start+8(FP), DI
+	VPCMPD      $0x06, (DI), Z1, K1
+	KMOVQ       K1, (CX)
+	ADDQ        SI, CX
+	JMP         next
+
+beside:
+	MOVL   (BX), DI
+	ADDQ   start+8(FP), DI
+	VPCMPD $0x06, (DI), Z0, K1
+	KMOVW  K1, (CX)
+	ADDQ   SI, CX
+	MOVL   4(BX), DI
+	ADDQ   start+8(FP), DI
+	VPCMPD $0x06, (DI), Z1, K1
+	KMOVW  K1, (CX)
+	ADDQ   SI, CX
+
+next:
+	ADDQ $0x08, BX
+	LEAQ (AX)(DX*2), AX
+	DECQ 16(SP)
+	JNZ  block
+	MOVQ xLine+96(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dstLine+104(FP), SI
+	ADDQ SI, SI
+	MOVQ (SP), AX
+	MOVQ 8(SP), CX
+	ADDQ BX, AX
+	ADDQ SI, CX
+	DECQ lines+88(FP)
+	JNZ  line
+	VZEROUPPER
+	RET
+
+// func PopcountBits1x16(dst *uint16, start *int32, columns *uint32, x *uint32, w *uint32, blocks int, rows int, run int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·PopcountBits1x16(SB), NOSPLIT, $24-120
+	MOVQ x+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ xPixel+72(FP), DX
+	SHLQ $0x02, DX
+
+line:
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ columns+16(FP), BX
+	MOVQ blocks+40(FP), SI
+	MOVQ SI, 16(SP)
+
+block:
+	VPXORD Z0, Z0, Z0
+	MOVQ   AX, SI
+	MOVQ   w+32(FP), DI
+	MOVQ   rows+48(FP), R8
+
+row:
+	MOVQ SI, R9
+	MOVQ run+56(FP), R10
+
+word:
+	VMOVDQU32   (DI), Z1
+	VPXORD.BCST (R9), Z1, Z1
+	VPOPCNTD    Z1, Z1
+	VPADDD      Z1, Z0, Z0
+	ADDQ        $0x00000040, DI
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         word
+	MOVQ        xRow+64(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        R9, SI
+	DECQ        R8
+	JNZ         row
+	MOVQ        dstPixel+80(FP), SI
+	ADDQ        SI, SI
+	MOVQ        first+112(FP), DI
+	TESTQ       DI, DI
+	JZ          beside
+	MOVL        (BX), DI
+	ADDQ        start+8(FP), DI
+	VPCMPD      $0x06, (DI), Z0, K1
+	KMOVQ       K1, (CX)
+	ADDQ        SI, CX
+	JMP         next
+
+beside:
+	MOVL   (BX), DI
+	ADDQ   start+8(FP), DI
+	VPCMPD $0x06, (DI), Z0, K1
+	KMOVW  K1, (CX)
+	ADDQ   SI, CX
+
+next:
+	ADDQ $0x04, BX
+	LEAQ (AX)(DX*1), AX
+	DECQ 16(SP)
+	JNZ  block
+	MOVQ xLine+96(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dstLine+104(FP), SI
+	ADDQ SI, SI
+	MOVQ (SP), AX
+	MOVQ 8(SP), CX
+	ADDQ BX, AX
+	ADDQ SI, CX
+	DECQ lines+88(FP)
+	JNZ  line
+	VZEROUPPER
+	RET
+
+// func Popcount16Bits(dst *uint16, start *int32, columns *uint32, x *uint16, zip *uint32, w *uint32, pixels int, xRow int, xPixel int, dstPixel int, lines int, xLine int, dstLine int, first int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ
+TEXT ·Popcount16Bits(SB), NOSPLIT, $24-112
+	MOVQ         w+40(FP), AX
+	VMOVDQU32    (AX), Z0
+	VMOVDQU32    64(AX), Z1
+	VMOVDQU32    128(AX), Z2
+	VMOVDQU32    192(AX), Z3
+	VMOVDQU32    256(AX), Z4
+	MOVL         $0x0000ffff, AX
+	VMOVD        AX, X5
+	VPBROADCASTD X5, Z5
+	MOVQ         x+24(FP), AX
+	MOVQ         zip+32(FP), CX
+	MOVQ         dst+0(FP), DX
+	MOVQ         xRow+56(FP), BX
+	ADDQ         BX, BX
+	MOVQ         xPixel+64(FP), SI
+	ADDQ         SI, SI
+	MOVQ         dstPixel+72(FP), DI
+	ADDQ         DI, DI
+	MOVQ         first+104(FP), R8
+	MOVQ         start+8(FP), R9
+
+line:
+	MOVQ AX, (SP)
+	MOVQ DX, 8(SP)
+	MOVQ CX, 16(SP)
+	MOVQ columns+16(FP), R10
+	MOVQ pixels+48(FP), R11
+
+pixel:
+	MOVL         (R10), R12
+	ADDQ         R9, R12
+	VPXORD.BCST  (AX), Z0, Z6
+	VPXORD.BCST  (AX)(BX*1), Z1, Z7
+	VPXORD.BCST  (AX)(BX*2), Z2, Z8
+	VPXORD.BCST  8(CX), Z3, Z9
+	VPBROADCASTD 4(AX)(BX*2), Z10
+	VPTERNLOGD   $0x28, Z5, Z4, Z10
+	VPOPCNTD     Z6, Z6
+	VPOPCNTD     Z7, Z7
+	VPOPCNTD     Z8, Z8
+	VPOPCNTD     Z9, Z9
+	VPOPCNTD     Z10, Z10
+	VPADDD       Z7, Z6, Z6
+	VPADDD       Z9, Z8, Z8
+	VPADDD       Z8, Z6, Z6
+	VPADDD       Z10, Z6, Z6
+	TESTQ        R8, R8
+	JZ           beside
+	VPCMPD       $0x06, (R12), Z6, K1
+	KMOVQ        K1, (DX)
+	JMP          next
+
+beside:
+	VPCMPD $0x06, (R12), Z6, K1
+	KMOVW  K1, (DX)
+
+next:
+	ADDQ $0x04, R10
+	ADDQ SI, AX
+	LEAQ (CX)(SI*2), CX
+	ADDQ DI, DX
+	DECQ R11
+	JNZ  pixel
+	MOVQ xLine+88(FP), R10
+	ADDQ R10, R10
+	MOVQ xLine+88(FP), R11
+	SHLQ $0x02, R11
+	MOVQ dstLine+96(FP), R12
+	ADDQ R12, R12
+	MOVQ (SP), AX
+	MOVQ 8(SP), DX
+	MOVQ 16(SP), CX
+	ADDQ R10, AX
+	ADDQ R11, CX
+	ADDQ R12, DX
+	DECQ lines+80(FP)
+	JNZ  line
+	VZEROUPPER
+	RET
+
+// func Compact16(dst *uint16, src *uint64, rows int, n int, dstRow int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·Compact16(SB), NOSPLIT, $0-40
+	MOVQ  dst+0(FP), AX
+	MOVQ  src+8(FP), CX
+	MOVQ  rows+16(FP), DX
+	MOVQ  dstRow+32(FP), BX
+	ADDQ  BX, BX
+	MOVQ  n+24(FP), SI
+	ANDQ  $0x07, SI
+	MOVQ  $-1, DI
+	SHLXQ SI, DI, DI
+	NOTQ  DI
+	KMOVB DI, K1
+
+row:
+	MOVQ AX, DI
+	MOVQ n+24(FP), R8
+	SUBQ $0x08, R8
+	JL   tail
+
+eight:
+	VMOVDQU64 (CX), Z0
+	VPMOVQW   Z0, (DI)
+	ADDQ      $0x40, CX
+	ADDQ      $0x10, DI
+	SUBQ      $0x08, R8
+	JGE       eight
+
+tail:
+	VMOVDQU64.Z (CX), K1, Z0
+	VPMOVQW     Z0, K1, (DI)
+	LEAQ        (CX)(SI*8), CX
+	ADDQ        BX, AX
+	DECQ        DX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func Compact32(dst *uint32, src *uint64, rows int, n int, dstRow int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·Compact32(SB), NOSPLIT, $0-40
+	MOVQ  dst+0(FP), AX
+	MOVQ  src+8(FP), CX
+	MOVQ  rows+16(FP), DX
+	MOVQ  dstRow+32(FP), BX
+	ADDQ  BX, BX
+	ADDQ  BX, BX
+	MOVQ  n+24(FP), SI
+	ANDQ  $0x07, SI
+	MOVQ  $-1, DI
+	SHLXQ SI, DI, DI
+	NOTQ  DI
+	KMOVB DI, K1
+
+row:
+	MOVQ AX, DI
+	MOVQ n+24(FP), R8
+	SUBQ $0x08, R8
+	JL   tail
+
+eight:
+	VMOVDQU64 (CX), Z0
+	VPMOVQD   Z0, (DI)
+	ADDQ      $0x40, CX
+	ADDQ      $0x20, DI
+	SUBQ      $0x08, R8
+	JGE       eight
+
+tail:
+	VMOVDQU64.Z (CX), K1, Z0
+	VPMOVQD     Z0, K1, (DI)
+	LEAQ        (CX)(SI*8), CX
+	ADDQ        BX, AX
+	DECQ        DX
+	JNZ         row
+	VZEROUPPER
+	RET
+
+// func Zip16(dst *uint32, x *uint16, y *uint16, n int)
+// Requires: AVX, AVX512F
+TEXT ·Zip16(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+
+sixteen:
+	VPMOVZXWD (CX), Z0
+	VPMOVZXWD (DX), Z1
+	VPSLLD    $0x10, Z1, Z1
+	VPORD     Z1, Z0, Z0
+	VMOVDQU32 Z0, (AX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x20, DX
+	ADDQ      $0x40, AX
+	SUBQ      $0x10, BX
+	JG        sixteen
+	VZEROUPPER
+	RET
+
+// func RowCounts(dst *int32, d *uint8, full int, n int, pixels int, dstPixel int, dPixel int)
+// Requires: AVX, AVX2
+TEXT ·RowCounts(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+8(FP), CX
+	MOVQ         pixels+32(FP), DX
+	MOVQ         dstPixel+40(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dPixel+48(FP), SI
 	SHLQ         $0x02, SI
-	VPADDD       Z0, Z0, Z0
-	VPSUBD       Z0, Z1, Z0
-	VMOVDQU32    Z0, (AX)
-	ADDQ         SI, AX
-	LEAQ         (CX)(BX*1), CX
+	MOVQ         full+16(FP), DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+
+pixel:
+	MOVQ AX, DI
+	MOVQ CX, R8
+	MOVQ n+24(FP), R9
+	SUBQ $0x08, R9
+	JL   four
+
+eight:
+	VMOVDQU (R8), Y1
+	VPADDD  Y1, Y1, Y1
+	VPSUBD  Y1, Y0, Y1
+	VMOVDQU Y1, (DI)
+	ADDQ    $0x20, DI
+	ADDQ    $0x20, R8
+	SUBQ    $0x08, R9
+	JGE     eight
+
+four:
+	TESTQ   $0x00000004, R9
+	JZ      done
+	VMOVDQU (R8), X1
+	VPADDD  X1, X1, X1
+	VPSUBD  X1, X0, X1
+	VMOVDQU X1, (DI)
+
+done:
+	ADDQ BX, AX
+	ADDQ SI, CX
+	DECQ DX
+	JNZ  pixel
+	VZEROUPPER
+	RET
+
+// func SpreadRow(dst *uint8, d *uint8, order *uint8, pixels int, dstPixel int, dPixel int)
+// Requires: AVX, AVX2
+TEXT ·SpreadRow(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    d+8(FP), CX
+	MOVQ    pixels+24(FP), DX
+	MOVQ    dstPixel+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    dPixel+40(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    order+16(FP), DI
+	VMOVDQU (DI), Y0
+
+pixel:
+	VMOVDQU (CX), Y1
+	VPERMD  Y1, Y0, Y1
+	VMOVDQU Y1, (AX)
+	ADDQ    BX, AX
+	ADDQ    SI, CX
+	DECQ    DX
+	JNZ     pixel
+	VZEROUPPER
+	RET
+
+// func RowBits64(dst *uint64, d *uint8, limits *uint8, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·RowBits64(SB), NOSPLIT, $8-104
+	MOVQ      dst+0(FP), AX
+	MOVQ      d+8(FP), CX
+	MOVQ      pixels+24(FP), DX
+	MOVQ      dstPixel+32(FP), BX
+	SHLQ      $0x03, BX
+	MOVQ      dstRow+48(FP), SI
+	SHLQ      $0x03, SI
+	MOVQ      limits+16(FP), DI
+	VMOVDQU32 (DI), Z0
+	VMOVDQU32 64(DI), Z1
+	VMOVDQU32 128(DI), Z2
+	VMOVDQU32 192(DI), Z3
+	MOVQ      right+64(FP), DI
+	MOVQ      left+72(FP), R8
+	MOVQ      keep+80(FP), R9
+	MOVQ      flip+96(FP), R10
+	MOVQ      perRow+56(FP), R11
+
+pixel:
+	VPCMPD   $0x06, (CX), Z0, K1
+	VPCMPD   $0x06, 64(CX), Z1, K2
+	KUNPCKWD K1, K2, K1
+	KMOVD    K1, R12
+	VPCMPD   $0x06, 128(CX), Z2, K1
+	VPCMPD   $0x06, 192(CX), Z3, K2
+	KUNPCKWD K1, K2, K1
+	KMOVD    K1, R13
+	SHLQ     $0x20, R13
+	ORQ      R13, R12
+	SHRXQ    DI, R12, R12
+	MOVQ     AX, R13
+	MOVQ     rows+40(FP), R14
+
+row:
+	MOVQ  R12, R15
+	ANDQ  R9, R15
+	SHLXQ R8, R15, R15
+	XORQ  R10, R15
+	MOVQ  (R13), BP
+	ANDQ  old+88(FP), BP
+	ORQ   BP, R15
+	MOVQ  R15, (R13)
+	SHRXQ R11, R12, R12
+	ADDQ  SI, R13
+	DECQ  R14
+	JNZ   row
+	ADDQ  $0x00000100, CX
+	ADDQ  BX, AX
+	DECQ  DX
+	JNZ   pixel
+	VZEROUPPER
+	RET
+
+// func RowBits32(dst *uint64, d *uint8, limits *uint8, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·RowBits32(SB), NOSPLIT, $8-104
+	MOVQ      dst+0(FP), AX
+	MOVQ      d+8(FP), CX
+	MOVQ      pixels+24(FP), DX
+	MOVQ      dstPixel+32(FP), BX
+	SHLQ      $0x03, BX
+	MOVQ      dstRow+48(FP), SI
+	SHLQ      $0x03, SI
+	MOVQ      limits+16(FP), DI
+	VMOVDQU32 (DI), Z0
+	VMOVDQU32 64(DI), Z1
+	MOVQ      right+64(FP), DI
+	MOVQ      left+72(FP), R8
+	MOVQ      keep+80(FP), R9
+	MOVQ      flip+96(FP), R10
+	MOVQ      perRow+56(FP), R11
+
+pixel:
+	VPCMPD   $0x06, (CX), Z0, K1
+	VPCMPD   $0x06, 64(CX), Z1, K2
+	KUNPCKWD K1, K2, K1
+	KMOVD    K1, R12
+	SHRXQ    DI, R12, R12
+	MOVQ     AX, R13
+	MOVQ     rows+40(FP), R14
+
+row:
+	MOVQ  R12, R15
+	ANDQ  R9, R15
+	SHLXQ R8, R15, R15
+	XORQ  R10, R15
+	MOVQ  (R13), BP
+	ANDQ  old+88(FP), BP
+	ORQ   BP, R15
+	MOVQ  R15, (R13)
+	SHRXQ R11, R12, R12
+	ADDQ  SI, R13
+	DECQ  R14
+	JNZ   row
+	ADDQ  $0x00000080, CX
+	ADDQ  BX, AX
+	DECQ  DX
+	JNZ   pixel
+	VZEROUPPER
+	RET
+
+// func RowBits16(dst *uint64, d *uint8, limits *uint8, pixels int, dstPixel int, rows int, dstRow int, perRow int, right uint64, left uint64, keep uint64, old uint64, flip uint64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RowBits16(SB), NOSPLIT, $8-104
+	MOVQ      dst+0(FP), AX
+	MOVQ      d+8(FP), CX
+	MOVQ      pixels+24(FP), DX
+	MOVQ      dstPixel+32(FP), BX
+	SHLQ      $0x03, BX
+	MOVQ      dstRow+48(FP), SI
+	SHLQ      $0x03, SI
+	MOVQ      limits+16(FP), DI
+	VMOVDQU32 (DI), Z0
+	MOVQ      right+64(FP), DI
+	MOVQ      left+72(FP), R8
+	MOVQ      keep+80(FP), R9
+	MOVQ      flip+96(FP), R10
+	MOVQ      perRow+56(FP), R11
+
+pixel:
+	VPCMPD $0x06, (CX), Z0, K1
+	KMOVW  K1, R12
+	SHRXQ  DI, R12, R12
+	MOVQ   AX, R13
+	MOVQ   rows+40(FP), R14
+
+row:
+	MOVQ  R12, R15
+	ANDQ  R9, R15
+	SHLXQ R8, R15, R15
+	XORQ  R10, R15
+	MOVQ  (R13), BP
+	ANDQ  old+88(FP), BP
+	ORQ   BP, R15
+	MOVQ  R15, (R13)
+	SHRXQ R11, R12, R12
+	ADDQ  SI, R13
+	DECQ  R14
+	JNZ   row
+	ADDQ  $0x00000040, CX
+	ADDQ  BX, AX
+	DECQ  DX
+	JNZ   pixel
+	VZEROUPPER
+	RET
+
+// func RowFloats16(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·RowFloats16(SB), NOSPLIT, $0-88
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dstPixel+64(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VMOVUPS      (DI), Z0
+	VMOVUPS      (R8), Z1
+	VBROADCASTSS clip+48(FP), Z2
+	VBROADCASTSS full+52(FP), Z3
+	VXORPS       Z4, Z4, Z4
+	VSUBPS       Z2, Z4, Z4
+	MOVL         $0x40000000, DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Z5
+
+pixel:
+	VCVTDQ2PS    (CX), Z6
+	VFNMADD213PS Z3, Z5, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       Z1, Z6, Z6
+	VMAXPS       Z6, Z4, Z6
+	VMINPS       Z6, Z2, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         BX, AX
+	ADDQ         SI, CX
 	DECQ         DX
-	JNZ          block
+	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowFloats16Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·RowFloats16Signs(SB), NOSPLIT, $0-88
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dstPixel+64(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         bits+16(FP), DI
+	MOVQ         bitsPixel+72(FP), R8
+	MOVQ         scale+32(FP), R9
+	MOVQ         bias+40(FP), R10
+	VMOVUPS      (R9), Z0
+	VMOVUPS      (R10), Z1
+	VBROADCASTSS clip+48(FP), Z2
+	VBROADCASTSS full+52(FP), Z3
+	VXORPS       Z4, Z4, Z4
+	VSUBPS       Z2, Z4, Z5
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X6
+	VPBROADCASTD X6, Z6
+
+pixel:
+	VCVTDQ2PS    (CX), Z7
+	VFNMADD213PS Z3, Z6, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       Z1, Z7, Z7
+	VMAXPS       Z7, Z5, Z7
+	VMINPS       Z7, Z2, Z7
+	VMOVUPS      Z7, (AX)
+	VCMPPS       $0x01, Z4, Z7, K1
+	KMOVW        K1, R9
+	MOVW         R9, (DI)
+	ADDQ         R8, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowFloats16Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·RowFloats16Add(SB), NOSPLIT, $0-88
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dstPixel+64(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         shortcut+8(FP), DI
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
+	VMOVUPS      (R8), Z0
+	VMOVUPS      (R9), Z1
+	VBROADCASTSS clip+48(FP), Z2
+	VBROADCASTSS full+52(FP), Z3
+	VXORPS       Z4, Z4, Z4
+	VSUBPS       Z2, Z4, Z4
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X5
+	VPBROADCASTD X5, Z5
+
+pixel:
+	VCVTDQ2PS    (CX), Z6
+	VFNMADD213PS Z3, Z5, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       Z1, Z6, Z6
+	VADDPS       (DI), Z6, Z6
+	VMAXPS       Z6, Z4, Z6
+	VMINPS       Z6, Z2, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         BX, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowFloats16AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·RowFloats16AddSigns(SB), NOSPLIT, $0-88
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dstPixel+64(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         shortcut+8(FP), DI
+	MOVQ         bits+16(FP), R8
+	MOVQ         bitsPixel+72(FP), R9
+	MOVQ         scale+32(FP), R10
+	MOVQ         bias+40(FP), R11
+	VMOVUPS      (R10), Z0
+	VMOVUPS      (R11), Z1
+	VBROADCASTSS clip+48(FP), Z2
+	VBROADCASTSS full+52(FP), Z3
+	VXORPS       Z4, Z4, Z4
+	VSUBPS       Z2, Z4, Z5
+	MOVL         $0x40000000, R10
+	VMOVD        R10, X6
+	VPBROADCASTD X6, Z6
+
+pixel:
+	VCVTDQ2PS    (CX), Z7
+	VFNMADD213PS Z3, Z6, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       Z1, Z7, Z7
+	VADDPS       (DI), Z7, Z7
+	VMAXPS       Z7, Z5, Z7
+	VMINPS       Z7, Z2, Z7
+	VMOVUPS      Z7, (AX)
+	VCMPPS       $0x01, Z4, Z7, K1
+	KMOVW        K1, R10
+	MOVW         R10, (R8)
+	ADDQ         R9, R8
+	ADDQ         BX, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowFloats8(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowFloats8(SB), NOSPLIT, $0-88
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dstPixel+64(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VMOVUPS      (DI), Y0
+	VMOVUPS      (R8), Y1
+	VBROADCASTSS clip+48(FP), Y2
+	VBROADCASTSS full+52(FP), Y3
+	VXORPS       Y4, Y4, Y4
+	VSUBPS       Y2, Y4, Y4
+	MOVL         $0x40000000, DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
+
+pixel:
+	VCVTDQ2PS    (CX), Y6
+	VFNMADD213PS Y3, Y5, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       Y1, Y6, Y6
+	VMAXPS       Y6, Y4, Y6
+	VMINPS       Y6, Y2, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowFloats8Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, FMA3
+TEXT ·RowFloats8Signs(SB), NOSPLIT, $0-88
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dstPixel+64(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         bits+16(FP), DI
+	MOVQ         bitsPixel+72(FP), R8
+	MOVQ         scale+32(FP), R9
+	MOVQ         bias+40(FP), R10
+	VMOVUPS      (R9), Y0
+	VMOVUPS      (R10), Y1
+	VBROADCASTSS clip+48(FP), Y2
+	VBROADCASTSS full+52(FP), Y3
+	VXORPS       Y4, Y4, Y4
+	VSUBPS       Y2, Y4, Y5
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X6
+	VPBROADCASTD X6, Y6
+
+pixel:
+	VCVTDQ2PS    (CX), Y7
+	VFNMADD213PS Y3, Y6, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       Y1, Y7, Y7
+	VMAXPS       Y7, Y5, Y7
+	VMINPS       Y7, Y2, Y7
+	VMOVUPS      Y7, (AX)
+	VCMPPS       $0x01, Y4, Y7, K1
+	KMOVW        K1, R9
+	MOVB         R9, (DI)
+	ADDQ         R8, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowFloats8Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowFloats8Add(SB), NOSPLIT, $0-88
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dstPixel+64(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         shortcut+8(FP), DI
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
+	VMOVUPS      (R8), Y0
+	VMOVUPS      (R9), Y1
+	VBROADCASTSS clip+48(FP), Y2
+	VBROADCASTSS full+52(FP), Y3
+	VXORPS       Y4, Y4, Y4
+	VSUBPS       Y2, Y4, Y4
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X5
+	VPBROADCASTD X5, Y5
+
+pixel:
+	VCVTDQ2PS    (CX), Y6
+	VFNMADD213PS Y3, Y5, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       Y1, Y6, Y6
+	VADDPS       (DI), Y6, Y6
+	VMAXPS       Y6, Y4, Y6
+	VMINPS       Y6, Y2, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         BX, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowFloats8AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, FMA3
+TEXT ·RowFloats8AddSigns(SB), NOSPLIT, $0-88
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dstPixel+64(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dPixel+80(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         shortcut+8(FP), DI
+	MOVQ         bits+16(FP), R8
+	MOVQ         bitsPixel+72(FP), R9
+	MOVQ         scale+32(FP), R10
+	MOVQ         bias+40(FP), R11
+	VMOVUPS      (R10), Y0
+	VMOVUPS      (R11), Y1
+	VBROADCASTSS clip+48(FP), Y2
+	VBROADCASTSS full+52(FP), Y3
+	VXORPS       Y4, Y4, Y4
+	VSUBPS       Y2, Y4, Y5
+	MOVL         $0x40000000, R10
+	VMOVD        R10, X6
+	VPBROADCASTD X6, Y6
+
+pixel:
+	VCVTDQ2PS    (CX), Y7
+	VFNMADD213PS Y3, Y6, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       Y1, Y7, Y7
+	VADDPS       (DI), Y7, Y7
+	VMAXPS       Y7, Y5, Y7
+	VMINPS       Y7, Y2, Y7
+	VMOVUPS      Y7, (AX)
+	VCMPPS       $0x01, Y4, Y7, K1
+	KMOVW        K1, R10
+	MOVB         R10, (R8)
+	ADDQ         R9, R8
+	ADDQ         BX, DI
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          pixel
 	VZEROUPPER
 	RET

@@ -10,7 +10,7 @@ import (
 )
 
 // lookup emits 1-bit convolution by table lookup, for processors without a population count in vectors: LookupTilePxL for
-// blocks of P pixels by L filters, the kernels that prepare its input, and those that take its counts on.
+// blocks of P pixels by L filters, and the kernels that prepare its input.
 //
 // A byte shuffle looks 32 filters' nibbles up in a table of 16 bytes. The table belongs to the nibbles a and b of two
 // pixels: entry i is popcount(a^i) + 16·popcount(b^i), so that one shuffle counts for two pixels. Three such entries add up
@@ -31,7 +31,6 @@ func (t *tier) lookup() {
 		}
 	}
 	t.pairNibbles()
-	t.lookupRows()
 }
 
 // lookupTables returns the table of each pair of nibbles: that of a and b is at 16·(a + 16·b).
@@ -64,14 +63,14 @@ func words16(name string, v uint16) Mem {
 func (t *tier) lookupTile(tables Mem, pairs, vectors int) {
 	pixels, lanes := 2*pairs, 32*vectors
 	name := fmt.Sprintf("LookupTile%dx%d", pixels, lanes)
-	t.function(name, "func(dst, start *int16, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks, flushes, perFlush, groups, xPair, dstPixel int)",
+	t.function(name, "func(dst, start *uint8, columns *uint32, x *uint16, w *uint8, runs *uint32, blocks, flushes, perFlush, groups, xPair, dstPixel int)",
 		fmt.Sprintf("computes blocks of %d pixels by %d filters:", pixels, lanes),
 		"",
-		"\tdst[p*dstPixel+k] = start[columns[p]/2+k] - 2 * sum over r < flushes*perFlush, i < 3*groups of",
+		"\tdst[p*dstPixel+k] = start[columns[p]/2+k] + sum over r < flushes*perFlush, i < 3*groups of",
 		"\t                    popcount(nibble p%2 of x[p/2*xPair + runs[r]/2 + i] ^ w[(r*3*groups+i)*lanes + lane(k)])",
 		"",
 		fmt.Sprintf("for p < %d*blocks and k < %d = lanes. An element of x holds the nibbles of two pixels in its bits 4 to 7 and 8 to 11; a weight", pixels, lanes),
-		"with bit 7 set counts nothing. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and",
+		"with bit 7 set counts nothing, and dst has values of 16 bits. lane(k) is 2·(k%16) + k/16%2 + 32·(k/32). xPair and dstPixel count elements, and",
 		"perFlush*groups is at most 21. Counts are at least 1.")
 	mask := words16(fmt.Sprintf("lowNibbles%dx%d", pixels, lanes), 0x0f0f)
 	lowBytes := words16(fmt.Sprintf("lowBytes%dx%d", pixels, lanes), 0x00ff)
@@ -161,12 +160,10 @@ func (t *tier) lookupTile(tables Mem, pairs, vectors int) {
 			s[j] = [2]reg.VecVirtual{YMM(), YMM()}
 			VPAND(lowBytes, v, s[j][0])
 			VPSRLW(Imm(8), v, s[j][1])
-			VPADDW(s[j][0], s[j][0], s[j][0])
-			VPADDW(s[j][1], s[j][1], s[j][1])
 		}
 		return s
 	}
-	// store subtracts the sums from what pixels are at a pointer, and stores them.
+	// store adds the sums to what is at a pointer for each pixel, and stores them.
 	store := func(source func(pixel int, to reg.Register) reg.Register) {
 		to, dstPixel := clone(dst), param("dstPixel")
 		ADDQ(dstPixel, dstPixel)
@@ -179,9 +176,8 @@ func (t *tier) lookupTile(tables Mem, pairs, vectors int) {
 				from := source(2*p+j, to)
 				for q := range vectors {
 					for odd := range 2 {
-						v, disp := YMM(), 64*q+32*odd
-						VMOVDQU(Mem{Base: from, Disp: disp}, v)
-						VPSUBW(keep[q][j][odd], v, v)
+						v, disp := keep[q][j][odd], 64*q+32*odd
+						VPADDW(Mem{Base: from, Disp: disp}, v, v)
 						VMOVDQU(v, Mem{Base: to, Disp: disp})
 					}
 				}

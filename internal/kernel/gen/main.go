@@ -35,8 +35,9 @@ func main() {
 		tier.device()
 	case "bits":
 		tier.bits()
-		tier.binconv()
+		tier.popcount()
 		tier.lookup()
+		tier.signRows()
 	default:
 		fmt.Fprintf(os.Stderr, "gen: unknown part %q\n", *part)
 		os.Exit(2)

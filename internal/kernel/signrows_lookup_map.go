@@ -2,27 +2,27 @@ package kernel
 
 import "unsafe"
 
-// The scratch holds a padded map of paired nibbles, with room behind it for runs that are longer than a window, and one
-// block of rows of counts of a panel.
+// The map of lookupRows is padded and has paired nibbles, with space behind it for runs that are longer than a window.
 
-func (f *lookupFilters) mapWidth() int { return f.g.W + 2*f.g.Pad }
+func (e *lookupRows) mapWidth() int { return e.g.W + 2*e.g.Pad }
 
-func (f *lookupFilters) mapLen() int { // in uint64
-	n := (f.g.H+2*f.g.Pad)*f.mapWidth()*f.nibbles + 3*f.groups*len(f.runs)/f.windowRows() + f.nibbles
+func (e *lookupRows) mapLen() int {
+	n := (e.g.H+2*e.g.Pad)*e.mapWidth()*e.nibbles + 3*e.groups*len(e.runs)/e.windowRows() + e.nibbles
 	return (n + 3) / 4
 }
 
-func (f *lookupFilters) scratch() int { return f.mapLen() + (f.g.OutW()+1)*lookupPanel/4 }
+// roomLen has one pixel more, since a tile computes two.
+func (e *lookupRows) roomLen() int { return (e.g.OutW() + 1) * lookupPanel / 4 }
 
 // prepare writes the padded map of x, [H,W,Words(C)], to scratch.
-func (f *lookupFilters) prepare(scratch []uint64, x []uint64) {
-	g, wd, n, pairs := f.g, Words(f.g.C), f.nibbles/4, scratch[:f.mapLen()]
-	row := f.mapWidth() * n
+func (e *lookupRows) prepare(scratch, x []uint64) {
+	g, wd, n, pairs := e.g, Words(e.g.C), e.nibbles/4, scratch[:e.mapLen()]
+	row := e.mapWidth() * n
 	border := g.Pad * row
 	clear(pairs[:border])
 	clear(pairs[border+g.H*row:])
 	for y := range g.H {
-		f.pairRow(pairs[border+y*row+g.Pad*n:], x[y*g.W*wd:])
+		e.pairRow(pairs[border+y*row+g.Pad*n:], x[y*g.W*wd:])
 	}
 	// The edges: a pixel beside the image has no bits.
 	const second = 0x0f00_0f00_0f00_0f00
@@ -49,10 +49,10 @@ func (f *lookupFilters) prepare(scratch []uint64, x []uint64) {
 
 // pairRow writes the paired nibbles of the first W pixels of x, which runs to the end of the map; those of the last Stride
 // pixels pair with pixels beyond the row. It may write behind the row too.
-func (f *lookupFilters) pairRow(out, x []uint64) {
-	g, wd, n := f.g, Words(f.g.C), f.nibbles/4
+func (e *lookupRows) pairRow(out, x []uint64) {
+	g, wd, n := e.g, Words(e.g.C), e.nibbles/4
 	ahead := g.Stride * wd
-	kernel, perStep := f.k.pair[min(n/2, 2)], max(1, 4/n)
+	kernel, perStep := e.k.pair[min(n/2, 2)], max(1, 4/n)
 	// A step reads perStep words at its place and ahead.
 	steps := (g.W*wd + perStep - 1) / perStep
 	steps = min(steps, (len(x)-ahead)/perStep)
