@@ -43,7 +43,7 @@ func (o *recuWeight) forward(y []float32, in [][]float32) {
 
 func (o *recuWeight) forwardFilter(_, k int) {
 	n := len(o.w) / o.filters
-	w, y := o.w[k*n:(k+1)*n], o.y[k*n:(k+1)*n]
+	w, y := o.w[k*n:(k+1)*n], o.y[k*n : (k+1)*n][:n]
 	var sum float64
 	for _, v := range w {
 		sum += float64(v)
@@ -52,12 +52,13 @@ func (o *recuWeight) forwardFilter(_, k int) {
 	var squares, abs float64
 	for i, v := range w {
 		d := float64(v) - mean
-		squares += d * d
+		squares += float64(d * d)
 		abs += math.Abs(d)
-		y[i] = 1
+		sign := uint32(bitsOne) // signs are random: no branch
 		if d < 0 {
-			y[i] = -1
+			sign = bitsMinusOne
 		}
+		y[i] = math.Float32frombits(sign)
 	}
 	variance := 0.0
 	if n > 1 {
@@ -66,6 +67,11 @@ func (o *recuWeight) forwardFilter(_, k int) {
 	o.mean[k], o.std[k] = mean, math.Sqrt(variance+1e-5)
 	o.abs[k] = abs * recuScale / o.std[k]
 }
+
+const (
+	bitsOne      = 0x3f800000 // 1 as float32
+	bitsMinusOne = 0xbf800000
+)
 
 func (o *recuWeight) backward(dx [][]float32, dy []float32, in [][]float32, _ []float32) {
 	o.w, o.dw, o.dy = in[0], dx[0], dy
@@ -77,27 +83,27 @@ func (o *recuWeight) backward(dx [][]float32, dy []float32, in [][]float32, _ []
 //	dw0_i = (2√2/s)·(g_i - w0_i·Σ(g·w0) / ((n-1)·s²)),  dw = dw0 - mean(dw0)
 func (o *recuWeight) backwardFilter(_, k int) {
 	n := len(o.w) / o.filters
-	w, dw, dy := o.w[k*n:(k+1)*n], o.dw[k*n:(k+1)*n], o.dy[k*n:(k+1)*n]
+	w, dw, dy := o.w[k*n:(k+1)*n], o.dw[k*n : (k+1)*n][:n], o.dy[k*n : (k+1)*n][:n]
 	mean, std := o.mean[k], o.std[k]
 	var dot float64
-	for i, v := range w {
+	for i, v := range w { // dw holds g for now
 		w0 := float64(v) - mean
-		if math.Abs(w0*recuScale/std) <= o.limit {
-			dot += float64(dy[i]) * w0
+		g := math.Float32bits(dy[i])
+		if !(math.Abs(w0*recuScale/std) <= o.limit) { // of many weights: no branch
+			g = 0
 		}
+		dw[i] = math.Float32frombits(g)
+		dot += float64(float64(dw[i]) * w0)
 	}
 	slope := 0.0
 	if n > 1 {
 		slope = dot / (float64(n-1) * std * std)
 	}
+	scale := recuScale / std
 	var sum float64
 	for i, v := range w {
 		w0 := float64(v) - mean
-		g := -w0 * slope
-		if math.Abs(w0*recuScale/std) <= o.limit {
-			g += float64(dy[i])
-		}
-		g *= recuScale / std
+		g := (float64(dw[i]) - float64(w0*slope)) * scale
 		sum += g
 		dw[i] = float32(g)
 	}
