@@ -36,7 +36,8 @@ type arena struct {
 	floats        []float32
 	counts        []int32
 	words         []uint64
-	scratch       []uint64 // of one step at a time
+	scratch       []uint64    // of one step at a time
+	list          [][]float32 // of floatsOf
 }
 
 // float returns the elements of b, which holds floats; nil for nil.
@@ -50,6 +51,15 @@ func (a *arena) float(b *buffer) []float32 {
 		return a.logits
 	}
 	return a.floats[b.at : b.at+b.n]
+}
+
+// floatsOf returns the elements of each of list, until its next call.
+func (a *arena) floatsOf(list []*buffer) [][]float32 {
+	a.list = a.list[:0]
+	for _, b := range list {
+		a.list = append(a.list, a.float(b))
+	}
+	return a.list
 }
 
 // count returns the elements of b, which holds counts.

@@ -85,40 +85,52 @@ func TestRandomModels(t *testing.T) {
 	}
 }
 
-// TestFused checks that the random models have what is computed in one step in every form, and every reason why something
-// is not; that the steps compute what their operations do is what TestRandomModels shows, by Trace and by the logits.
+// fusedForms are what is computed in one step, and why something is not: the kinds of the operations and what the step makes.
+var fusedForms = []string{
+	"binconv affine float", "binconv affine bits", "binconv affine float+bits", "binconv affine hardtanh float",
+	"binconv affine add float", "binconv affine add bits", "binconv affine add hardtanh float",
+	"binconv affine add hardtanh float+bits", "binconv affine add hardtanh bits",
+	"binconv threshold bits", "binconv maxpool threshold bits", "binconv counts",
+	"conv affine float", "conv affine hardtanh tile bits", "conv hardtanh tile float+bits", "conv affine tile float+bits", "conv float",
+	"avgpool padchannels ", "concat affine prelu affine affine float+bits", "affine prelu affine float", "prelu affine float",
+	"concat prelu float+bits", "prelu float+bits",
+	"operations take its counts", "takes its counts", "takes its bits in groups", "no threshold alone", "in groups have no kernel",
+}
+
+// TestFused draws random models until each form has occurred; that the steps compute what their operations do is what
+// Trace compares.
 func TestFused(t *testing.T) {
-	seen := map[string]bool{}
-	for seed := range uint64(400) {
-		for _, l := range mustNew(t, randomModel(seed, 3+int(seed%20)), runtime.Options{}).Info().Layers {
+	missing := map[string]bool{}
+	for _, form := range fusedForms {
+		missing[form] = true
+	}
+	for seed := uint64(0); seed < 5000 && len(missing) > 0; seed++ {
+		m := randomModel(seed, 3+int(seed%20))
+		e, found := mustNew(t, m, runtime.Options{}), false
+		for _, l := range e.Info().Layers {
 			form := string(l.Kind)
 			for _, name := range l.Fused {
 				form += " " + strings.TrimRight(name, "0123456789")
 			}
 			_, result, _ := strings.Cut(l.Kernel, "->")
-			seen[form+" "+result] = true
 			if len(l.Fused) > 0 != strings.HasPrefix(l.Why, "fused with ") {
 				t.Errorf("model %d: %q computes %q as well, because %q", seed, l.Name, l.Fused, l.Why)
 			}
-			for _, reason := range []string{"operations take its counts", "takes its counts", "takes its bits in groups", "no threshold alone", "in groups have no kernel"} {
-				if strings.Contains(l.Why, reason) {
-					seen[reason] = true
+			for want := range missing {
+				if want == form+" "+result || strings.HasPrefix(l.Why, "not fused: ") && strings.Contains(l.Why, want) {
+					delete(missing, want)
+					found = true
 				}
 			}
 		}
-	}
-	for _, want := range []string{
-		"binconv affine float", "binconv affine bits", "binconv affine float+bits", "binconv affine hardtanh float",
-		"binconv affine add float", "binconv affine add bits", "binconv affine add hardtanh float",
-		"binconv affine add hardtanh float+bits", "binconv affine add hardtanh bits",
-		"binconv threshold bits", "binconv maxpool threshold bits", "binconv counts",
-		"conv affine float", "conv affine hardtanh tile bits", "conv hardtanh tile float+bits", "conv affine tile float+bits", "conv float",
-		"avgpool padchannels ",
-		"operations take its counts", "takes its counts", "takes its bits in groups", "no threshold alone", "in groups have no kernel",
-	} {
-		if !seen[want] {
-			t.Errorf("no random model has %q", want)
+		if found {
+			if err := e.Trace(context.Background(), images(m, 1), func(runtime.Traced) error { return nil }); err != nil {
+				t.Errorf("model %d: %v", seed, err)
+			}
 		}
+	}
+	for form := range missing {
+		t.Errorf("no random model has %q", form)
 	}
 }
 

@@ -8,14 +8,15 @@ import (
 )
 
 // chain is operations that one step computes: a convolution or a pool and what follows it element by element. All but the
-// last two values of a chain have one user each, the next operation of the chain, so that nothing misses them.
+// last values of a chain have one user each, the next operation of the chain, so that nothing misses them.
 //
-// Of the last two values the step keeps floats and sign bits, whichever somebody takes:
+// Of the last values the step keeps floats and sign bits, whichever somebody takes:
 //
 //	conv → affine → hardtanh → tile                       the tile's floats, the signs of both
 //	binconv → affine → add → hardtanh                     the hardtanh's floats; signs, which are those of the add too
 //	binconv → threshold, binconv → maxpool → threshold    the bits
 //	avgpool → padchannels                                 the floats
+//	concat → affine → prelu → affine                      the floats; signs of these behind one more affine
 //
 // Every operation but the first may be missing.
 type chain struct {
@@ -23,9 +24,10 @@ type chain struct {
 	at  int   // the operation in whose place the step is computed: the last that takes a value from outside
 	// shortcut is the value that an add takes besides the chain's, -1 without an add.
 	shortcut int
-	floats   bool  // somebody takes floats of the last value
+	value    int   // the value whose floats the step keeps
+	floats   bool  // somebody takes them
 	signs    bool  // somebody takes sign bits, of one group, of a value in signed
-	signed   []int // values whose signs are those of the last value, itself included
+	signed   []int // the values whose sign bits the step keeps: they are the same
 }
 
 // last returns the value of the chain's last operation.
@@ -56,6 +58,8 @@ func (p *planner) fuse() {
 			c, p.alone[i] = p.binConvChain(i)
 		case artifact.AvgPool:
 			c = p.poolChain(i)
+		case artifact.PReLU:
+			c = p.activationChain(i)
 		}
 		if c == nil {
 			continue
@@ -103,8 +107,8 @@ func (p *planner) keep(c *chain) {
 
 // keepOf sets floats and signs of a chain whose operations and signed values are known.
 func (p *planner) keepOf(c *chain) {
-	c.floats = c.last() == len(p.values)-1
-	c.signs = false
+	c.value, c.signs = c.last(), false
+	c.floats = c.value == len(p.values)-1
 	for _, v := range c.signed {
 		for _, i := range p.users[v] {
 			switch {
@@ -155,7 +159,7 @@ func (p *planner) binConvChain(i int) (*chain, string) {
 				return nil, fmt.Sprintf("%q takes its bits in groups", p.model.Ops[u].Name)
 			}
 		}
-		c.signs, c.signed = true, []int{t + 1}
+		c.value, c.signs, c.signed = t+1, true, []int{t + 1}
 		return c, ""
 	}
 	if len(c.ops) > 1 {
@@ -183,5 +187,52 @@ func (p *planner) poolChain(i int) *chain {
 	if pad < 0 {
 		return nil
 	}
-	return &chain{ops: []int{i, pad}, at: i, shortcut: -1, floats: true}
+	return &chain{ops: []int{i, pad}, at: i, shortcut: -1, value: pad + 1, floats: true}
+}
+
+// before returns the operation that makes value v for operation i alone, if it is of the given kind and in no chain; else -1.
+func (p *planner) before(v, i int, kind artifact.Kind) int {
+	if v == 0 || p.next(v, p.model.Ops[i].Kind) != i || p.model.Ops[v-1].Kind != kind || p.chains[v-1] != nil {
+		return -1
+	}
+	return v - 1
+}
+
+// activationChain is the chain around the PReLU i.
+func (p *planner) activationChain(i int) *chain {
+	floats := func(op int) bool { // a plain affine of floats
+		return op >= 0 && p.model.Ops[op].FactorCount() == 1 && p.values[p.values[op+1].From[0]].Kind == artifact.FloatValue
+	}
+	c := &chain{ops: []int{i}, shortcut: -1}
+	if a := p.before(p.values[i+1].From[0], i, artifact.Affine); floats(a) {
+		c.ops = slices.Insert(c.ops, 0, a)
+	}
+	if join := p.before(p.values[c.ops[0]+1].From[0], c.ops[0], artifact.Concat); join >= 0 {
+		c.ops = slices.Insert(c.ops, 0, join)
+	}
+	if a := p.next(i+1, artifact.Affine); floats(a) {
+		c.ops = append(c.ops, a)
+	}
+	c.at, c.value, c.floats = c.ops[0], c.last(), true
+	c.signed = []int{c.value}
+	for _, u := range p.users[c.value] {
+		if p.model.Ops[u].Kind == artifact.Affine && floats(u) && p.chains[u] == nil && p.onlySigns(u+1) {
+			c.ops, c.signed = append(c.ops, u), []int{u + 1}
+			break
+		}
+	}
+	for _, u := range p.users[c.signed[0]] {
+		c.signs = c.signs || p.takesSigns(u)
+	}
+	return c
+}
+
+// onlySigns reports whether all that take value v take its sign bits in one group.
+func (p *planner) onlySigns(v int) bool {
+	for _, i := range p.users[v] {
+		if !p.takesSigns(i) {
+			return false
+		}
+	}
+	return len(p.users[v]) > 0
 }

@@ -16,8 +16,10 @@ func (p *planner) emit(c *chain) {
 		s = p.convStep(c, op)
 	case artifact.AvgPool:
 		s = p.poolStep(c, op)
-	default:
+	case artifact.BinConv:
 		s = p.binConvStep(c, op)
+	default:
+		s = p.activationStep(c)
 	}
 	s.ops = c.ops
 	var names []string
@@ -30,7 +32,7 @@ func (p *planner) emit(c *chain) {
 	if c.floats {
 		kind = artifact.FloatValue
 	}
-	s.shape(&p.values[c.last()], kind)
+	s.shape(&p.values[c.value], kind)
 	p.add(&p.model.Ops[c.ops[0]], s)
 }
 
@@ -46,21 +48,18 @@ func (p *planner) find(c *chain, kind artifact.Kind) *artifact.Op {
 
 // outputs gives a chain's values their buffers, nil for what nobody takes.
 func (p *planner) outputs(c *chain, s *step) (floats, signs *buffer) {
-	v := c.last()
 	if c.floats {
-		floats = p.output(v)
+		floats = p.output(c.value)
 		s.writes = append(s.writes, floats)
-		s.shows = append(s.shows, shown{value: v, buf: floats})
+		s.shows = append(s.shows, shown{value: c.value, buf: floats})
 	}
 	if c.signs {
-		signs = p.packed(&p.values[v], 1)
-		for _, other := range c.signed {
-			if other != v {
-				p.values[other].signs = append(p.values[other].signs, packed{1, signs})
-			}
+		signs = p.packed(&p.values[c.signed[0]], 1)
+		for _, v := range c.signed[1:] {
+			p.values[v].signs = append(p.values[v].signs, packed{1, signs})
 		}
 		s.writes = append(s.writes, signs)
-		s.shows = append(s.shows, shown{value: v, buf: signs, groups: 1})
+		s.shows = append(s.shows, shown{value: c.signed[0], buf: signs, groups: 1})
 	}
 	return floats, signs
 }
@@ -120,7 +119,7 @@ func spread(v []float32, from []int32) []float32 {
 }
 
 func (p *planner) poolStep(c *chain, op *artifact.Op) step {
-	x, y := &p.values[p.values[c.ops[0]+1].From[0]], &p.values[c.last()]
+	x, y := &p.values[p.values[c.ops[0]+1].From[0]], &p.values[c.value]
 	g := kernel.Pool{H: x.H, W: x.W, C: x.C, Kernel: op.Kernel, Stride: op.Stride}
 	s := step{reads: []*buffer{x.buf}}
 	in := x.buf
@@ -128,6 +127,38 @@ func (p *planner) poolStep(c *chain, op *artifact.Op) step {
 	wide, first := y.C, (y.C-x.C)/2
 	s.Kernel = "avgpool float"
 	s.run = func(a *arena) { kernel.AvgPoolPadded(a.float(out), a.float(in), g, wide, first) }
+	return s
+}
+
+func (p *planner) activationStep(c *chain) step {
+	var a kernel.Activation
+	seen := false // the PReLU
+	for _, i := range c.ops {
+		op := &p.model.Ops[i]
+		scale, bias := p.model.Tensors[op.Scale].Float32, p.model.Tensors[op.Bias].Float32
+		switch {
+		case op.Kind == artifact.PReLU:
+			a.Slope, seen = p.model.Tensors[op.Slope].Float32, true
+		case op.Kind == artifact.Concat:
+		case !seen:
+			a.S1, a.B1 = scale, bias
+		case i+1 == c.signed[0] && i+1 != c.value:
+			a.S3, a.B3 = scale, bias
+		default:
+			a.S2, a.B2 = scale, bias
+		}
+	}
+	var s step
+	var parts []int
+	for _, v := range p.values[c.ops[0]+1].From {
+		s.reads, parts = append(s.reads, p.values[v].buf), append(parts, p.values[v].C)
+	}
+	layer := kernel.NewActivationLayer(a, parts...)
+	s.inplace = len(parts) == 1
+	in := s.reads
+	floats, signs := p.outputs(c, &s)
+	s.Kernel = fmt.Sprintf("activation %s float->%s", layer.Kernel(), results(floats, signs))
+	s.run = func(a *arena) { layer.Apply(a.float(floats), a.word(signs), a.floatsOf(in)...) }
 	return s
 }
 

@@ -127,6 +127,7 @@ func (e *Engine) borrowArena() *arena {
 
 func (e *Engine) returnArena(a *arena) {
 	a.image, a.logits = nil, nil
+	clear(a.list)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.arenas) < e.idle() {

@@ -183,7 +183,7 @@ func (g *generator) chain(x genValue) {
 		return g.add(artifact.Op{Kind: artifact.Tile, Factor: factor, Interleave: g.rng.IntN(3) == 0}, artifact.FloatValue, x.h, x.w, x.c*factor, x)
 	}
 	var y genValue
-	switch g.rng.IntN(6) {
+	switch g.rng.IntN(8) {
 	case 0:
 		if y = g.conv(x); g.chance() {
 			y = g.affine(y)
@@ -193,6 +193,9 @@ func (g *generator) chain(x genValue) {
 		}
 		if tap(y); g.chance() && y.c < 100 {
 			y = tile(y)
+		}
+		if g.chance() { // its floats and its signs
+			y = same(artifact.Add, g.branch(y), y)
 		}
 	case 1:
 		if y = g.binConv(x); g.chance() {
@@ -209,6 +212,24 @@ func (g *generator) chain(x genValue) {
 		y = g.affine(g.binConv(x))
 		if tap(y); g.chance() {
 			y = same(artifact.Hardtanh, y)
+		}
+	case 4, 5:
+		if y = x; g.chance() {
+			y = g.add(artifact.Op{Kind: artifact.Concat}, artifact.FloatValue, x.h, x.w, 2*x.c, x, x)
+		}
+		bias := func(y genValue) genValue {
+			return g.add(artifact.Op{Kind: artifact.Affine, Bias: g.vector(y.c)}, artifact.FloatValue, y.h, y.w, y.c, y)
+		}
+		if tap(y); g.chance() {
+			y = bias(y)
+		}
+		y = g.add(artifact.Op{Kind: artifact.PReLU, Slope: g.vector(y.c)}, artifact.FloatValue, y.h, y.w, y.c, y)
+		if tap(y); g.chance() {
+			y = bias(y)
+		}
+		if tap(y); g.chance() {
+			g.binConv(bias(y))
+			return
 		}
 	default:
 		shortcut := x

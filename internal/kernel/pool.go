@@ -24,6 +24,30 @@ type avgPoolKernel struct {
 	run      func(dst, x *float32, pixels, rows, taps, xRow, xTap, xPixel, dstPixel int, scale float32)
 }
 
+// poolKernel combines, over some channels c and over pixels p, the four of a window of 2x2,
+//
+//	x[p*xPixel+c], x[p*xPixel+xTap+c], x[p*xPixel+xRow+c], x[p*xPixel+xRow+xTap+c], in this order,
+//
+// to dst[p*dstPixel+c]: to the sum times scale, or to the maximum.
+type poolKernel[T int32 | float32] struct {
+	channels int
+	run      func(dst, x *T, pixels, xRow, xTap, xPixel, dstPixel int, scale float32)
+}
+
+// pool runs the kernel over a map; pixels of dst are step elements apart. It reports whether the tier has it for p.
+func (k *poolKernel[T]) pool(dst, x []T, p Pool, step int, scale float32) bool {
+	if k.run == nil || p.Kernel != 2 || p.C%k.channels != 0 {
+		return false
+	}
+	ow := p.OutW()
+	for y := range p.OutH() {
+		for c := 0; c < p.C; c += k.channels {
+			k.run(&dst[y*ow*step+c], &x[y*p.Stride*p.W*p.C+c], ow, p.W*p.C, p.C, p.Stride*p.C, step, scale)
+		}
+	}
+	return true
+}
+
 // meanKernel is dst[c] = scale * sum over p < pixels of x[p*step+c], in ascending order, from 0, over some channels c.
 type meanKernel struct {
 	channels int
@@ -51,6 +75,9 @@ func AvgPoolPadded(dst, x []float32, p Pool, wide, first int) {
 func avgPool(dst, x []float32, p Pool, step int) {
 	ow := p.OutW()
 	scale := 1 / float32(p.Kernel*p.Kernel)
+	if active.device.avgPool2.pool(dst, x, p, step, scale) {
+		return
+	}
 	if k := active.device.avgPool; k.run != nil && p.C%k.channels == 0 {
 		for y := range p.OutH() {
 			for c := 0; c < p.C; c += k.channels {
@@ -121,6 +148,9 @@ func AddAvgPoolGrad(dx, dy []float32, p Pool, wide, first int) {
 func MaxPool[T int32 | float32](dst, x []T, p Pool) {
 	checkLen("MaxPool", "dst", len(dst), p.OutLen())
 	checkLen("MaxPool", "x", len(x), p.H*p.W*p.C)
+	if counts, ok := any(x).([]int32); ok && active.device.maxPool2.pool(any(dst).([]int32), counts, p, p.C, 0) {
+		return
+	}
 	ow := p.OutW()
 	for y := range p.OutH() {
 		for z := range ow {

@@ -178,3 +178,35 @@ func TestAddAvgPoolGrad(t *testing.T) {
 		}
 	}
 }
+
+// TestMaxPoolCounts holds the pool of counts against the formula, over channels around whole vectors.
+func TestMaxPoolCounts(t *testing.T) {
+	eachTier(t, func(t *testing.T) {
+		for _, c := range []int{1, 7, 8, 9, 16, 40} {
+			for _, p := range []Pool{{4, 4, c, 2, 2}, {5, 7, c, 2, 1}, {6, 5, c, 3, 1}} {
+				rng := rand.New(rand.NewPCG(uint64(c), 9))
+				x, got := make([]int32, p.H*p.W*c), make([]int32, p.OutLen()+1)
+				for i := range x {
+					x[i] = int32(rng.IntN(2001) - 1000)
+				}
+				got[p.OutLen()] = 12345
+				MaxPool(got[:p.OutLen()], x, p)
+				for i, v := range got[:p.OutLen()] {
+					y, z, ch := i/c/p.OutW(), i/c%p.OutW(), i%c
+					want := int32(-1 << 31)
+					for r := range p.Kernel {
+						for s := range p.Kernel {
+							want = max(want, x[((y*p.Stride+r)*p.W+z*p.Stride+s)*c+ch])
+						}
+					}
+					if v != want {
+						t.Fatalf("%+v: maximum %d is %d, want %d", p, i, v, want)
+					}
+				}
+				if got[p.OutLen()] != 12345 {
+					t.Error("wrote behind the output")
+				}
+			}
+		}
+	})
+}

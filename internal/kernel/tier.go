@@ -40,6 +40,10 @@ type deviceKernels struct {
 	dense     []denseKernel // the largest first
 	mean      []meanKernel  // the largest first
 	avgPool   avgPoolKernel
+	avgPool2  poolKernel[float32]
+	maxPool2  poolKernel[int32]
+	// activation, by channels of a vector, the most first.
+	activation []activationKernel
 }
 
 // vectorsPerWord returns the vectors of signs in one packed word of rows of c elements, 0 if rows are not whole vectors or

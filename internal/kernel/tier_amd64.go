@@ -85,17 +85,23 @@ var avx512Signs = signKernels{lanes: 16, channels: avx512.TableChannels, sums: [
 var avx2SignLayout = signLayout{avx2.TablePixels, avx2.CombineColumns, avx2.TableOffsets}
 
 var avx2Device = deviceKernels{
-	convLayer: []flatTile{{16, 4, avx2.FlatConvTile2x4}, {16, 1, avx2.FlatConvTile2x1}, {8, 4, avx2.FlatConvTile1x4}, {8, 1, avx2.FlatConvTile1x1}},
-	dense:     []denseKernel{{32, avx2.Dense4}, {16, avx2.Dense2}, {8, avx2.Dense1}},
-	mean:      []meanKernel{{32, avx2.MeanPixels4}, {16, avx2.MeanPixels2}, {8, avx2.MeanPixels1}},
-	avgPool:   avgPoolKernel{8, avx2.AvgPool},
+	convLayer:  []flatTile{{16, 4, avx2.FlatConvTile2x4}, {16, 1, avx2.FlatConvTile2x1}, {8, 4, avx2.FlatConvTile1x4}, {8, 1, avx2.FlatConvTile1x1}},
+	dense:      []denseKernel{{32, avx2.Dense4}, {16, avx2.Dense2}, {8, avx2.Dense1}},
+	mean:       []meanKernel{{32, avx2.MeanPixels4}, {16, avx2.MeanPixels2}, {8, avx2.MeanPixels1}},
+	avgPool:    avgPoolKernel{8, avx2.AvgPool},
+	avgPool2:   poolKernel[float32]{8, avx2.AvgPool2},
+	maxPool2:   poolKernel[int32]{8, avx2.MaxPool2},
+	activation: []activationKernel{{8, avx2.Activation}},
 }
 
 var avx512Device = deviceKernels{
-	convLayer: []flatTile{{16, 8, avx512.FlatConvTile1x8}, {16, 1, avx512.FlatConvTile1x1}, {8, 4, avx2.FlatConvTile1x4}, {8, 1, avx2.FlatConvTile1x1}},
-	dense:     []denseKernel{{64, avx512.Dense4}, {32, avx512.Dense2}, {16, avx512.Dense1}},
-	mean:      avx2Device.mean,
-	avgPool:   avx2Device.avgPool,
+	convLayer:  []flatTile{{16, 8, avx512.FlatConvTile1x8}, {16, 1, avx512.FlatConvTile1x1}, {8, 4, avx2.FlatConvTile1x4}, {8, 1, avx2.FlatConvTile1x1}},
+	dense:      []denseKernel{{64, avx512.Dense4}, {32, avx512.Dense2}, {16, avx512.Dense1}},
+	mean:       avx2Device.mean,
+	avgPool:    avx2Device.avgPool,
+	avgPool2:   avx2Device.avgPool2,
+	maxPool2:   avx2Device.maxPool2,
+	activation: []activationKernel{{16, avx512.Activation}, {8, avx2.Activation}},
 }
 
 var avx2Lookup = &lookupKernels{

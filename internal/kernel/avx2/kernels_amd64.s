@@ -3878,3 +3878,117 @@ tap:
 	JNZ     pixel
 	VZEROUPPER
 	RET
+
+// func AvgPool2(dst *float32, x *float32, pixels int, xRow int, xTap int, xPixel int, dstPixel int, scale float32)
+// Requires: AVX
+TEXT ·AvgPool2(SB), NOSPLIT, $0-60
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ pixels+16(FP), DX
+	MOVQ xRow+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ xTap+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ xPixel+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ dstPixel+48(FP), R8
+	SHLQ $0x02, R8
+	LEAQ (BX)(SI*1), R9
+
+pixel:
+	VMOVUPS      (CX), Y0
+	VADDPS       (CX)(SI*1), Y0, Y0
+	VADDPS       (CX)(BX*1), Y0, Y0
+	VADDPS       (CX)(R9*1), Y0, Y0
+	VBROADCASTSS scale+56(FP), Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         DI, CX
+	ADDQ         R8, AX
+	DECQ         DX
+	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func MaxPool2(dst *int32, x *int32, pixels int, xRow int, xTap int, xPixel int, dstPixel int, scale float32)
+// Requires: AVX, AVX2
+TEXT ·MaxPool2(SB), NOSPLIT, $0-60
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ pixels+16(FP), DX
+	MOVQ xRow+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ xTap+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ xPixel+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ dstPixel+48(FP), R8
+	SHLQ $0x02, R8
+	LEAQ (BX)(SI*1), R9
+
+pixel:
+	VMOVUPS (CX), Y0
+	VPMAXSD (CX)(SI*1), Y0, Y0
+	VPMAXSD (CX)(BX*1), Y0, Y0
+	VPMAXSD (CX)(R9*1), Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    DI, CX
+	ADDQ    R8, AX
+	DECQ    DX
+	JNZ     pixel
+	VZEROUPPER
+	RET
+
+// func Activation(dst *float32, signs *uint8, x *float32, params *float32, pixels int, vectors int, dstPixel int, signsPixel int, xPixel int)
+// Requires: AVX
+TEXT ·Activation(SB), NOSPLIT, $0-72
+	MOVQ   dst+0(FP), AX
+	MOVQ   signs+8(FP), CX
+	MOVQ   x+16(FP), DX
+	MOVQ   pixels+32(FP), BX
+	MOVQ   dstPixel+48(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   signsPixel+56(FP), DI
+	MOVQ   xPixel+64(FP), R8
+	SHLQ   $0x02, R8
+	VXORPS Y0, Y0, Y0
+
+pixel:
+	MOVQ AX, R9
+	MOVQ CX, R10
+	MOVQ DX, R11
+	MOVQ params+24(FP), R12
+	MOVQ vectors+40(FP), R13
+
+vector:
+	VMOVUPS   (R11), Y1
+	VMULPS    (R12), Y1, Y1
+	VADDPS    32(R12), Y1, Y1
+	VMULPS    64(R12), Y1, Y2
+	VCMPPS    $0x01, Y1, Y0, Y3
+	VBLENDVPS Y3, Y1, Y2, Y1
+	VMULPS    96(R12), Y1, Y1
+	VADDPS    128(R12), Y1, Y1
+	VMOVUPS   Y1, (R9)
+	ADDQ      $0x20, R11
+	ADDQ      $0x20, R9
+	TESTQ     CX, CX
+	JZ        noSigns
+	VMULPS    160(R12), Y1, Y1
+	VADDPS    192(R12), Y1, Y1
+	VCMPPS    $0x01, Y0, Y1, Y1
+	VMOVMSKPS Y1, R14
+	MOVB      R14, (R10)
+	ADDQ      $0x01, R10
+
+noSigns:
+	ADDQ $0x000000e0, R12
+	DECQ R13
+	JNZ  vector
+	ADDQ SI, AX
+	ADDQ DI, CX
+	ADDQ R8, DX
+	DECQ BX
+	JNZ  pixel
+	VZEROUPPER
+	RET

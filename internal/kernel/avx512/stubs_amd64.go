@@ -396,3 +396,27 @@ func Dense1(dst *float32, x *float32, w *float32, bias *float32, depth int, wSte
 //
 //go:noescape
 func AvgPool(dst *float32, x *float32, pixels int, rows int, taps int, xRow int, xTap int, xPixel int, dstPixel int, scale float32)
+
+// AvgPool2 is, over the tier's lanes of channels c and pixels p, at least 1, the sum, times scale,
+// of x[p*xPixel+c], x[p*xPixel+xTap+c], x[p*xPixel+xRow+c], x[p*xPixel+xRow+xTap+c], in this order, to dst[p*dstPixel+c].
+//
+//go:noescape
+func AvgPool2(dst *float32, x *float32, pixels int, xRow int, xTap int, xPixel int, dstPixel int, scale float32)
+
+// MaxPool2 is, over the tier's lanes of channels c and pixels p, at least 1, the maximum
+// of x[p*xPixel+c], x[p*xPixel+xTap+c], x[p*xPixel+xRow+c], x[p*xPixel+xRow+xTap+c], in this order, to dst[p*dstPixel+c].
+//
+//go:noescape
+func MaxPool2(dst *int32, x *int32, pixels int, xRow int, xTap int, xPixel int, dstPixel int, scale float32)
+
+// Activation computes, for vectors of the tier's lanes of channels c and pixels p, at least 1,
+//
+//	u = x[p*xPixel+c]*params[0] + params[1];  u = u where u > 0, else u*params[2]
+//	dst[p*dstPixel+c] = v = u*params[3] + params[4]
+//	bit c of the bytes from signs[p*signsPixel] on = v*params[5] + params[6] < 0, unless signs is nil
+//
+// where params[i] is that of the channel: a vector of each for every vector of channels. Products are rounded before they are
+// added. dst may be x. Strides of floats count elements.
+//
+//go:noescape
+func Activation(dst *float32, signs *uint8, x *float32, params *float32, pixels int, vectors int, dstPixel int, signsPixel int, xPixel int)

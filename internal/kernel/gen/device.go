@@ -18,6 +18,13 @@ func (t *tier) device() {
 		t.dense(vectors)
 	}
 	t.avgPool()
+	t.pool("AvgPool2", "float32", "the sum, times scale,", func(m Mem, acc reg.VecVirtual) { VADDPS(m, acc, acc) }, func(acc reg.VecVirtual) {
+		scale := t.vec()
+		VBROADCASTSS(floatParam("scale"), scale)
+		VMULPS(scale, acc, acc)
+	})
+	t.pool("MaxPool2", "int32", "the maximum", func(m Mem, acc reg.VecVirtual) { VPMAXSD(m, acc, acc) }, func(reg.VecVirtual) {})
+	t.activation()
 }
 
 // floatParam is the memory operand of a float32 parameter.
@@ -228,4 +235,99 @@ func (t *tier) avgPool() {
 	})
 	VZEROUPPER()
 	RET()
+}
+
+// pool emits a pass over windows of 2x2: combine takes the next of a window to what the ones before have given.
+func (t *tier) pool(name, element, doc string, combine func(m Mem, acc reg.VecVirtual), finish func(acc reg.VecVirtual)) {
+	t.function(name, "func(dst, x *"+element+", pixels, xRow, xTap, xPixel, dstPixel int, scale float32)",
+		"is, over the tier's lanes of channels c and pixels p, at least 1, "+doc,
+		"of x[p*xPixel+c], x[p*xPixel+xTap+c], x[p*xPixel+xRow+c], x[p*xPixel+xRow+xTap+c], in this order, to dst[p*dstPixel+c].")
+	dst, x, pixels := param("dst"), param("x"), param("pixels")
+	xRow, xTap, xPixel, dstPixel := bytes("xRow"), bytes("xTap"), bytes("xPixel"), bytes("dstPixel")
+	below := GP64()
+	LEAQ(Mem{Base: xRow, Index: xTap, Scale: 1}, below)
+	loop("pixel", pixels, func() {
+		acc := t.vec()
+		VMOVUPS(Mem{Base: x}, acc)
+		combine(Mem{Base: x, Index: xTap, Scale: 1}, acc)
+		combine(Mem{Base: x, Index: xRow, Scale: 1}, acc)
+		combine(Mem{Base: x, Index: below, Scale: 1}, acc)
+		finish(acc)
+		VMOVUPS(acc, Mem{Base: dst})
+		ADDQ(xPixel, x)
+		ADDQ(dstPixel, dst)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+func (t *tier) activation() {
+	t.function("Activation", "func(dst *float32, signs *uint8, x, params *float32, pixels, vectors, dstPixel, signsPixel, xPixel int)",
+		"computes, for vectors of the tier's lanes of channels c and pixels p, at least 1,",
+		"",
+		"\tu = x[p*xPixel+c]*params[0] + params[1];  u = u where u > 0, else u*params[2]",
+		"\tdst[p*dstPixel+c] = v = u*params[3] + params[4]",
+		"\tbit c of the bytes from signs[p*signsPixel] on = v*params[5] + params[6] < 0, unless signs is nil",
+		"",
+		"where params[i] is that of the channel: a vector of each for every vector of channels. Products are rounded before they are",
+		"added. dst may be x. Strides of floats count elements.")
+	dst, signs, x, pixels := param("dst"), param("signs"), param("x"), param("pixels")
+	dstPixel, signsPixel, xPixel := bytes("dstPixel"), param("signsPixel"), bytes("xPixel")
+	zero := t.vec()
+	t.zero(zero)
+	loop("pixel", pixels, func() {
+		d, s, from, params, n := clone(dst), clone(signs), clone(x), param("params"), param("vectors")
+		loop("vector", n, func() {
+			u, negative := t.vec(), t.vec()
+			VMULPS(Mem{Base: params}, t.load(from), u)
+			VADDPS(t.at(params, 1), u, u)
+			VMULPS(t.at(params, 2), u, negative)
+			t.wherePositive(u, negative, zero)
+			VMULPS(t.at(params, 3), u, u)
+			VADDPS(t.at(params, 4), u, u)
+			VMOVUPS(u, Mem{Base: d})
+			t.next(from, d)
+			TESTQ(signs, signs)
+			JZ(LabelRef("noSigns"))
+			{
+				VMULPS(t.at(params, 5), u, u)
+				VADDPS(t.at(params, 6), u, u)
+				mask := GP64()
+				t.negative(mask, u, zero)
+				if t.lanes == 8 {
+					MOVB(mask.As8(), Mem{Base: s})
+				} else {
+					MOVW(mask.As16(), Mem{Base: s})
+				}
+				ADDQ(Imm(uint64(t.lanes/8)), s)
+			}
+			Label("noSigns")
+			ADDQ(U32(7*4*t.lanes), params)
+		})
+		ADDQ(dstPixel, dst)
+		ADDQ(signsPixel, signs)
+		ADDQ(xPixel, x)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// load loads a vector into a new register.
+func (t *tier) load(p reg.Register) reg.VecVirtual {
+	v := t.vec()
+	VMOVUPS(Mem{Base: p}, v)
+	return v
+}
+
+// wherePositive sets u to other where it is not positive: NaN is not.
+func (t *tier) wherePositive(u, other, zero reg.VecVirtual) {
+	if t.lanes == 16 {
+		k := K()
+		VCMPPS(Imm(1), u, zero, k) // 0 < u
+		VBLENDMPS(u, other, k, u)
+		return
+	}
+	positive := t.vec()
+	VCMPPS(Imm(1), u, zero, positive)
+	VBLENDVPS(positive, u, other, u)
 }
