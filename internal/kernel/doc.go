@@ -17,6 +17,7 @@ package kernel
 
 //go:generate go -C gen run . -tier avx2 -part floats -out ../avx2/kernels_amd64.s -stubs ../avx2/stubs_amd64.go -pkg avx2
 //go:generate go -C gen run . -tier avx2 -part bits -out ../avx2/bits_amd64.s -stubs ../avx2/bits_amd64.go -pkg avx2
+//go:generate go -C gen run . -tier avx2 -part bf16 -out ../avx2/bf16_amd64.s -stubs ../avx2/bf16_amd64.go -pkg avx2
 //go:generate go -C gen run . -tier avx512 -part floats -out ../avx512/kernels_amd64.s -stubs ../avx512/stubs_amd64.go -pkg avx512
 //go:generate go -C gen run . -tier avx512 -part bits -out ../avx512/bits_amd64.s -stubs ../avx512/bits_amd64.go -pkg avx512
 //go:generate go -C gen run ./neon -part floats -out ../neon/kernels_arm64.s -stubs ../neon/stubs_arm64.go

@@ -182,6 +182,45 @@ func (w *work) passes() {
 	}
 }
 
+// weights is what the weights of experts go through, compressed ones too.
+func (w *work) weights() {
+	for _, n := range []int{33, 700} {
+		src, exp, sm, codes := w.bytes(2*n), make([]byte, n), make([]byte, n), w.bytes(Code3Bytes(n))
+		SplitBF16(exp, sm, src)
+		w.h.Write(exp)
+		w.h.Write(sm)
+		MergeBF16(src, sm, exp)
+		w.h.Write(src)
+		MergeBF16Code3(src, codes, sm, (*[8]byte)(w.bytes(8)))
+		w.h.Write(src)
+	}
+	const rounds = 3
+	table := new(WordTable)
+	for i := range table {
+		table[i] = w.rng.Uint64()&(1<<48-1) | uint64(w.rng.IntN(WordIndexBits+1))<<48 | uint64(w.rng.IntN(EntrySymbols+1))<<56
+	}
+	const room = rounds*RoundSymbols + 2
+	var at, out [WordStreams]int
+	for s := range at {
+		at[s], out[s] = 100*s, room*s
+	}
+	dst := make([]byte, WordStreams*room)
+	DecodeWords(dst, w.bytes(100), table, &at, &out, rounds)
+	for s, end := range out {
+		w.h.Write(dst[room*s : end])
+		w.putWords([]uint64{uint64(at[s])})
+	}
+}
+
+// bytes returns n random bytes.
+func (w *work) bytes(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(w.rng.Uint32())
+	}
+	return b
+}
+
 // checks are what SelfTest runs. A test computes their checksums on every tier.
 var checks = []check{
 	{"1-bit convolutions, bits to bits", 0x446c30d0, (*work).bitLayers},
@@ -190,4 +229,5 @@ var checks = []check{
 	{"float convolutions", 0x92dd502c, (*work).convLayers},
 	{"linear layers", 0x1e43bdab, (*work).denseLayers},
 	{"elementwise passes, pools, packing of signs", 0xfa867587, (*work).passes},
+	{"weights of experts", 0x8d27624e, (*work).weights},
 }

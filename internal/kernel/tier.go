@@ -32,6 +32,7 @@ type tier struct {
 	unpackSigns   func(dst *float32, src *uint64, words, vectors int)
 	// signRows plan 1-bit convolutions, the best first; nil for what one does not do.
 	signRows []func(g Geometry) *signRows
+	bf16     *bf16Kernels // nil where the tier has none
 }
 
 // deviceKernels are what only inference uses.

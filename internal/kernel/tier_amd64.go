@@ -41,9 +41,12 @@ func avx2Tier() *tier {
 		normForward: avx2.NormForward16, countMoments: avx2.CountMoments, maskGrad: avx2.MaskGrad, combineMasked: avx2.CombineMasked,
 
 		packSigns: avx2.PackSigns, unpackSigns: avx2.UnpackSigns,
+		bf16:     avx2BF16,
 		signRows: []func(Geometry) *signRows{avx2Lookup.plan},
 	}
 }
+
+var avx2BF16 = &bf16Kernels{avx2.SplitBF16, avx2.MergeBF16, avx2.MergeBF16Code3, avx2.DecodeWords}
 
 var avx2Wide = wideKernels{4, avx2.Moments, avx2.BatchNorm, avx2.BatchNormSums, avx2.BatchNormGrad, avx2.SumSquares, avx2.SignGrad, avx2.Combine}
 
@@ -69,6 +72,7 @@ func avx512Tier() *tier {
 		},
 		gatherRows:  avx2.GatherRows,
 		normForward: avx512.NormForward16, countMoments: avx2.CountMoments, maskGrad: avx512.MaskGrad, combineMasked: avx512.CombineMasked,
+		bf16:      avx2BF16,
 		packSigns: avx512.PackSigns, unpackSigns: avx512.UnpackSigns,
 		signRows: []func(Geometry) *signRows{avx512Popcount.plan},
 	}

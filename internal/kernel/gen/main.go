@@ -14,7 +14,7 @@ import (
 
 func main() {
 	name := flag.String("tier", "", "avx2 or avx512")
-	part := flag.String("part", "", "floats, or bits: what packed signs go into or come out of")
+	part := flag.String("part", "", "floats; bits: what packed signs go into or come out of; or bf16: compressed weights")
 	// avo defines -out, -stubs and -pkg itself.
 	flag.Parse()
 	tier, ok := tiers[*name]
@@ -38,6 +38,8 @@ func main() {
 		tier.popcount()
 		tier.lookup()
 		tier.signRows()
+	case "bf16":
+		tier.bf16()
 	default:
 		fmt.Fprintf(os.Stderr, "gen: unknown part %q\n", *part)
 		os.Exit(2)
