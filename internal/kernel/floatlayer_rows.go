@@ -78,9 +78,7 @@ func (b *floatRows) convolve(dst []float32, signs, x []uint64, shortcut []float3
 					b.spreadRow(c, j*k, block.y+j, first*b.factor, n*b.factor, block.pixels, s.panelAt(first))
 					continue
 				}
-				for channel := first; channel < len(b.scale); channel += k {
-					b.write(c, c.room, j*k, block.y+j, channel, n, block.pixels, s.panelAt(first))
-				}
+				b.write(c, c.room, j*k, block.y+j, first, n, b.factor, block.pixels, s.panelAt(first))
 			}
 		}
 	}
@@ -91,19 +89,19 @@ func (b *floatRows) spreadRow(c *floatCall, at, y, channel, n, pixels, panel int
 	for end := channel + n; channel < end; channel += spreadPanel {
 		part := min(spreadPanel, end-channel)
 		b.s.spreadRow(c.spread, c.room, at, b.spread[channel/spreadLanes:(channel+part)/spreadLanes], pixels, panel)
-		b.write(c, c.spread, 0, y, channel, part, pixels, spreadPanel)
+		b.write(c, c.spread, 0, y, channel, part, 1, pixels, spreadPanel)
 	}
 }
 
-// write writes n channels, a multiple of 8, from channel on, of pixels from row y on. The values are those from at on in d,
-// panel apart.
-func (b *floatRows) write(c *floatCall, d []uint64, at, y, channel, n, pixels, panel int) {
+// write writes n channels, a multiple of 8, from channel on, and as many from each K on from there for all copies, of
+// pixels from row y on. The values are those from at on in d, panel apart.
+func (b *floatRows) write(c *floatCall, d []uint64, at, y, channel, n, copies, pixels, panel int) {
 	ow, wide := b.s.g.OutW(), len(b.scale)
 	wd := Words(wide)
 	for i := 0; i < n; {
-		kernels, lanes := &b.s.k.floats[0], 16
+		size, lanes := 0, 16
 		if n-i < lanes {
-			kernels, lanes = &b.s.k.floats[1], 8
+			size, lanes = 1, 8
 		}
 		var add, signs int
 		out, shortcut, bits := &c.floats[0], (*float32)(nil), (*uint8)(nil)
@@ -116,8 +114,12 @@ func (b *floatRows) write(c *floatCall, d []uint64, at, y, channel, n, pixels, p
 		if c.signs != nil {
 			signs, bits = 1, (*uint8)(unsafe.Add(unsafe.Pointer(&c.signs[y*ow*wd]), (channel+i)/8))
 		}
-		kernels[add][signs](out, shortcut, bits, b.s.k.at(d, at+i), &b.scale[channel+i], &b.bias[channel+i], b.clip, float32(b.s.full()),
-			pixels, wide, 8*wd, panel)
+		from, scale, bias, full := b.s.k.at(d, at+i), &b.scale[channel+i], &b.bias[channel+i], float32(b.s.full())
+		if copies == 1 {
+			b.s.k.floats[size][add][signs](out, shortcut, bits, from, scale, bias, b.clip, full, pixels, wide, 8*wd, panel)
+		} else {
+			b.s.k.tile[size][add][signs](out, shortcut, bits, from, scale, bias, b.clip, full, pixels, copies, b.s.g.K, wide, 8*wd, panel)
+		}
 		i += lanes
 	}
 }

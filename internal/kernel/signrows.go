@@ -65,6 +65,7 @@ type rowKernels struct {
 	bits []rowBits
 	// floats are for 16 and for 8 channels, without and with a shortcut, without and with signs.
 	floats [2][2][2]rowFloats
+	tile   [2][2][2]rowTile // the same, for the copies of a channel tile
 }
 
 // rowBits compares the panel of each pixel, bit i of m being d[p*panel+i] < limits[i], and writes
@@ -84,6 +85,9 @@ type rowBits struct {
 //
 // and writes the signs as bits from byte p*bitsPixel of bits on.
 type rowFloats func(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, dstPixel, bitsPixel, dPixel int)
+
+// rowTile is rowFloats for channels r*copyStep+i, r < copies, of the same d[p*dPixel+i].
+type rowTile func(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, copies, copyStep, dstPixel, bitsPixel, dPixel int)
 
 // newSignRows plans g for the active tier, nil if it has nothing for g.
 func newSignRows(g Geometry) *signRows {

@@ -116,6 +116,10 @@ var avx2Lookup = &lookupKernels{
 			{{avx2.RowFloats16, avx2.RowFloats16Signs}, {avx2.RowFloats16Add, avx2.RowFloats16AddSigns}},
 			{{avx2.RowFloats8, avx2.RowFloats8Signs}, {avx2.RowFloats8Add, avx2.RowFloats8AddSigns}},
 		},
+		tile: [2][2][2]rowTile{
+			{{avx2.RowTile16, avx2.RowTile16Signs}, {avx2.RowTile16Add, avx2.RowTile16AddSigns}},
+			{{avx2.RowTile8, avx2.RowTile8Signs}, {avx2.RowTile8Add, avx2.RowTile8AddSigns}},
+		},
 	},
 	tiles: [2][2]lookupTile{{avx2.LookupTile4x64, avx2.LookupTile2x64}, {avx2.LookupTile4x32, avx2.LookupTile2x32}},
 	pair:  [3]pairNibbles{avx2.PairNibbles16, avx2.PairNibbles32, avx2.PairNibbles64},
@@ -128,6 +132,10 @@ var avx512Popcount = &popcountKernels{
 		floats: [2][2][2]rowFloats{
 			{{avx512.RowFloats16, avx512.RowFloats16Signs}, {avx512.RowFloats16Add, avx512.RowFloats16AddSigns}},
 			{{avx512.RowFloats8, avx512.RowFloats8Signs}, {avx512.RowFloats8Add, avx512.RowFloats8AddSigns}},
+		},
+		tile: [2][2][2]rowTile{
+			{{avx512.RowTile16, avx512.RowTile16Signs}, {avx512.RowTile16Add, avx512.RowTile16AddSigns}},
+			{{avx512.RowTile8, avx512.RowTile8Signs}, {avx512.RowTile8Add, avx512.RowTile8AddSigns}},
 		},
 	},
 	tiles: [2][]popcountTile{

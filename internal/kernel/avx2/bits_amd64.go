@@ -118,11 +118,23 @@ func RowBits32(dst *uint64, d *uint8, limits *uint8, pixels int, dstPixel int, r
 //go:noescape
 func RowFloats16(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
 
+// RowTile16 is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i]))
+// for p < pixels, r < copies and i < 16, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowTile16(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+
 // RowFloats16Signs is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
 // for p < pixels and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits.
 //
 //go:noescape
 func RowFloats16Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+
+// RowTile16Signs is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i]))
+// for p < pixels, r < copies and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits, and at each copyStep/8 bytes on from there.
+//
+//go:noescape
+func RowTile16Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
 
 // RowFloats16Add is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
 // for p < pixels and i < 16, each operation rounded; NaN stays NaN.
@@ -130,11 +142,23 @@ func RowFloats16Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, sc
 //go:noescape
 func RowFloats16Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
 
+// RowTile16Add is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i] + shortcut[p*dstPixel+r*copyStep+i]))
+// for p < pixels, r < copies and i < 16, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowTile16Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+
 // RowFloats16AddSigns is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
 // for p < pixels and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits.
 //
 //go:noescape
 func RowFloats16AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+
+// RowTile16AddSigns is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i] + shortcut[p*dstPixel+r*copyStep+i]))
+// for p < pixels, r < copies and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits, and at each copyStep/8 bytes on from there.
+//
+//go:noescape
+func RowTile16AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
 
 // RowFloats8 is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
 // for p < pixels and i < 8, each operation rounded; NaN stays NaN.
@@ -142,11 +166,23 @@ func RowFloats16AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8,
 //go:noescape
 func RowFloats8(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
 
+// RowTile8 is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i]))
+// for p < pixels, r < copies and i < 8, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowTile8(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+
 // RowFloats8Signs is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
 // for p < pixels and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits.
 //
 //go:noescape
 func RowFloats8Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+
+// RowTile8Signs is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i]))
+// for p < pixels, r < copies and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits, and at each copyStep/8 bytes on from there.
+//
+//go:noescape
+func RowTile8Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
 
 // RowFloats8Add is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
 // for p < pixels and i < 8, each operation rounded; NaN stays NaN.
@@ -154,8 +190,20 @@ func RowFloats8Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, sca
 //go:noescape
 func RowFloats8Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
 
+// RowTile8Add is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i] + shortcut[p*dstPixel+r*copyStep+i]))
+// for p < pixels, r < copies and i < 8, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowTile8Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+
 // RowFloats8AddSigns is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
 // for p < pixels and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits.
 //
 //go:noescape
 func RowFloats8AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, dstPixel int, bitsPixel int, dPixel int)
+
+// RowTile8AddSigns is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i] + shortcut[p*dstPixel+r*copyStep+i]))
+// for p < pixels, r < copies and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits, and at each copyStep/8 bytes on from there.
+//
+//go:noescape
+func RowTile8AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)

@@ -2059,45 +2059,98 @@ TEXT ·RowFloats16(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x01, SI
-	MOVQ         scale+32(FP), DI
-	MOVQ         bias+40(FP), R8
-	VMOVUPS      (DI), Y0
-	VMOVUPS      (R8), Y1
-	VMOVUPS      32(DI), Y2
-	VMOVUPS      32(R8), Y3
-	VBROADCASTSS clip+48(FP), Y4
-	VBROADCASTSS full+52(FP), Y5
-	VXORPS       Y6, Y6, Y6
-	VSUBPS       Y4, Y6, Y6
-	MOVL         $0x40000000, DI
-	VMOVD        DI, X7
-	VPBROADCASTD X7, Y7
+	MOVQ         dPixel+80(FP), BX
+	SHLQ         $0x01, BX
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X3
+	VPBROADCASTD X3, Y3
+	VMOVUPS      (SI), Y4
+	VMOVUPS      (DI), Y5
+	VMOVUPS      32(SI), Y6
+	VMOVUPS      32(DI), Y7
 
 pixel:
 	VPMOVSXWD    (CX), Y8
 	VCVTDQ2PS    Y8, Y8
-	VFNMADD213PS Y5, Y7, Y8
-	VMULPS       Y0, Y8, Y8
-	VADDPS       Y1, Y8, Y8
-	VMAXPS       Y8, Y6, Y8
-	VMINPS       Y8, Y4, Y8
+	VFNMADD213PS Y2, Y3, Y8
+	VPMOVSXWD    16(CX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VFNMADD213PS Y2, Y3, Y9
+	VMULPS       Y4, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMINPS       Y8, Y0, Y8
 	VMOVUPS      Y8, (AX)
-	VPMOVSXWD    16(CX), Y8
-	VCVTDQ2PS    Y8, Y8
-	VFNMADD213PS Y5, Y7, Y8
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y3, Y8, Y8
-	VMAXPS       Y8, Y6, Y8
-	VMINPS       Y8, Y4, Y8
-	VMOVUPS      Y8, 32(AX)
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	VMULPS       Y6, Y9, Y9
+	VADDPS       Y7, Y9, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMINPS       Y9, Y0, Y9
+	VMOVUPS      Y9, 32(AX)
+	MOVQ         dstPixel+64(FP), SI
+	SHLQ         $0x02, SI
+	ADDQ         SI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile16(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowTile16(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x01, BX
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X3
+	VPBROADCASTD X3, Y3
+
+pixel:
+	VPMOVSXWD    (CX), Y4
+	VCVTDQ2PS    Y4, Y4
+	VFNMADD213PS Y2, Y3, Y4
+	VPMOVSXWD    16(CX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VFNMADD213PS Y2, Y3, Y5
+	MOVQ         copies+64(FP), R9
+	MOVQ         copyStep+72(FP), R10
+	SHLQ         $0x02, R10
+	XORQ         R8, R8
+
+copy:
+	VMULPS  (SI)(R8*1), Y4, Y6
+	VADDPS  (DI)(R8*1), Y6, Y6
+	VMAXPS  Y6, Y1, Y6
+	VMINPS  Y6, Y0, Y6
+	VMOVUPS Y6, (AX)(R8*1)
+	VMULPS  32(SI)(R8*1), Y5, Y6
+	VADDPS  32(DI)(R8*1), Y6, Y6
+	VMAXPS  Y6, Y1, Y6
+	VMINPS  Y6, Y0, Y6
+	VMOVUPS Y6, 32(AX)(R8*1)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET
 
@@ -2107,55 +2160,120 @@ TEXT ·RowFloats16Signs(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x01, SI
-	MOVQ         bits+16(FP), DI
-	MOVQ         bitsPixel+72(FP), R8
-	MOVQ         scale+32(FP), R9
-	MOVQ         bias+40(FP), R10
-	VMOVUPS      (R9), Y0
-	VMOVUPS      (R10), Y1
-	VMOVUPS      32(R9), Y2
-	VMOVUPS      32(R10), Y3
-	VBROADCASTSS clip+48(FP), Y4
-	VBROADCASTSS full+52(FP), Y5
-	VXORPS       Y6, Y6, Y6
-	VSUBPS       Y4, Y6, Y7
+	MOVQ         dPixel+80(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         bits+16(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Y3
 	MOVL         $0x40000000, R9
-	VMOVD        R9, X8
-	VPBROADCASTD X8, Y8
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y4
+	VMOVUPS      (DI), Y5
+	VMOVUPS      (R8), Y6
+	VMOVUPS      32(DI), Y7
+	VMOVUPS      32(R8), Y8
 
 pixel:
 	VPMOVSXWD    (CX), Y9
 	VCVTDQ2PS    Y9, Y9
-	VFNMADD213PS Y5, Y8, Y9
-	VMULPS       Y0, Y9, Y9
-	VADDPS       Y1, Y9, Y9
-	VMAXPS       Y9, Y7, Y9
-	VMINPS       Y9, Y4, Y9
+	VFNMADD213PS Y3, Y4, Y9
+	VPMOVSXWD    16(CX), Y10
+	VCVTDQ2PS    Y10, Y10
+	VFNMADD213PS Y3, Y4, Y10
+	VMULPS       Y5, Y9, Y9
+	VADDPS       Y6, Y9, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMINPS       Y9, Y0, Y9
 	VMOVUPS      Y9, (AX)
-	VCMPPS       $0x01, Y6, Y9, Y9
-	VMOVMSKPS    Y9, R9
-	VPMOVSXWD    16(CX), Y9
-	VCVTDQ2PS    Y9, Y9
-	VFNMADD213PS Y5, Y8, Y9
-	VMULPS       Y2, Y9, Y9
-	VADDPS       Y3, Y9, Y9
-	VMAXPS       Y9, Y7, Y9
-	VMINPS       Y9, Y4, Y9
-	VMOVUPS      Y9, 32(AX)
-	VCMPPS       $0x01, Y6, Y9, Y9
-	VMOVMSKPS    Y9, R10
-	SHLQ         $0x08, R10
-	ORQ          R10, R9
-	MOVW         R9, (DI)
-	ADDQ         R8, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	VCMPPS       $0x01, Y2, Y9, Y9
+	VMOVMSKPS    Y9, DI
+	VMULPS       Y7, Y10, Y10
+	VADDPS       Y8, Y10, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMINPS       Y10, Y0, Y10
+	VMOVUPS      Y10, 32(AX)
+	VCMPPS       $0x01, Y2, Y10, Y10
+	VMOVMSKPS    Y10, R8
+	SHLQ         $0x08, R8
+	ORQ          R8, DI
+	MOVW         DI, (SI)
+	MOVQ         dstPixel+64(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         bitsPixel+72(FP), SI
+	ADDQ         DI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile16Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowTile16Signs(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         bits+16(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Y3
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y4
+
+pixel:
+	VPMOVSXWD    (CX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VFNMADD213PS Y3, Y4, Y5
+	VPMOVSXWD    16(CX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VFNMADD213PS Y3, Y4, Y6
+	MOVQ         copies+64(FP), R10
+	MOVQ         copyStep+72(FP), R11
+	SHLQ         $0x02, R11
+	XORQ         R9, R9
+	MOVQ         SI, R12
+
+copy:
+	VMULPS    (DI)(R9*1), Y5, Y7
+	VADDPS    (R8)(R9*1), Y7, Y7
+	VMAXPS    Y7, Y1, Y7
+	VMINPS    Y7, Y0, Y7
+	VMOVUPS   Y7, (AX)(R9*1)
+	VCMPPS    $0x01, Y2, Y7, Y7
+	VMOVMSKPS Y7, R13
+	VMULPS    32(DI)(R9*1), Y6, Y7
+	VADDPS    32(R8)(R9*1), Y7, Y7
+	VMAXPS    Y7, Y1, Y7
+	VMINPS    Y7, Y0, Y7
+	VMOVUPS   Y7, 32(AX)(R9*1)
+	VCMPPS    $0x01, Y2, Y7, Y7
+	VMOVMSKPS Y7, R14
+	SHLQ      $0x08, R14
+	ORQ       R14, R13
+	MOVW      R13, (R12)
+	ADDQ      R11, R9
+	MOVQ      copyStep+72(FP), R13
+	SHRQ      $0x03, R13
+	ADDQ      R13, R12
+	DECQ      R10
+	JNZ       copy
+	MOVQ      dstPixel+80(FP), R9
+	SHLQ      $0x02, R9
+	ADDQ      bitsPixel+88(FP), SI
+	ADDQ      R9, AX
+	ADDQ      BX, CX
+	DECQ      DX
+	JNZ       pixel
 	VZEROUPPER
 	RET
 
@@ -2165,49 +2283,106 @@ TEXT ·RowFloats16Add(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x01, SI
-	MOVQ         shortcut+8(FP), DI
-	MOVQ         scale+32(FP), R8
-	MOVQ         bias+40(FP), R9
-	VMOVUPS      (R8), Y0
-	VMOVUPS      (R9), Y1
-	VMOVUPS      32(R8), Y2
-	VMOVUPS      32(R9), Y3
-	VBROADCASTSS clip+48(FP), Y4
-	VBROADCASTSS full+52(FP), Y5
-	VXORPS       Y6, Y6, Y6
-	VSUBPS       Y4, Y6, Y6
-	MOVL         $0x40000000, R8
-	VMOVD        R8, X7
-	VPBROADCASTD X7, Y7
+	MOVQ         dPixel+80(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         shortcut+8(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X3
+	VPBROADCASTD X3, Y3
+	VMOVUPS      (DI), Y4
+	VMOVUPS      (R8), Y5
+	VMOVUPS      32(DI), Y6
+	VMOVUPS      32(R8), Y7
 
 pixel:
 	VPMOVSXWD    (CX), Y8
 	VCVTDQ2PS    Y8, Y8
-	VFNMADD213PS Y5, Y7, Y8
-	VMULPS       Y0, Y8, Y8
-	VADDPS       Y1, Y8, Y8
-	VADDPS       (DI), Y8, Y8
-	VMAXPS       Y8, Y6, Y8
-	VMINPS       Y8, Y4, Y8
+	VFNMADD213PS Y2, Y3, Y8
+	VPMOVSXWD    16(CX), Y9
+	VCVTDQ2PS    Y9, Y9
+	VFNMADD213PS Y2, Y3, Y9
+	VMULPS       Y4, Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VADDPS       (SI), Y8, Y8
+	VMAXPS       Y8, Y1, Y8
+	VMINPS       Y8, Y0, Y8
 	VMOVUPS      Y8, (AX)
-	VPMOVSXWD    16(CX), Y8
-	VCVTDQ2PS    Y8, Y8
-	VFNMADD213PS Y5, Y7, Y8
-	VMULPS       Y2, Y8, Y8
-	VADDPS       Y3, Y8, Y8
-	VADDPS       32(DI), Y8, Y8
-	VMAXPS       Y8, Y6, Y8
-	VMINPS       Y8, Y4, Y8
-	VMOVUPS      Y8, 32(AX)
-	ADDQ         BX, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	VMULPS       Y6, Y9, Y9
+	VADDPS       Y7, Y9, Y9
+	VADDPS       32(SI), Y9, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMINPS       Y9, Y0, Y9
+	VMOVUPS      Y9, 32(AX)
+	MOVQ         dstPixel+64(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, SI
+	ADDQ         DI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile16Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowTile16Add(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         shortcut+8(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X3
+	VPBROADCASTD X3, Y3
+
+pixel:
+	VPMOVSXWD    (CX), Y4
+	VCVTDQ2PS    Y4, Y4
+	VFNMADD213PS Y2, Y3, Y4
+	VPMOVSXWD    16(CX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VFNMADD213PS Y2, Y3, Y5
+	MOVQ         copies+64(FP), R10
+	MOVQ         copyStep+72(FP), R11
+	SHLQ         $0x02, R11
+	XORQ         R9, R9
+
+copy:
+	VMULPS  (DI)(R9*1), Y4, Y6
+	VADDPS  (R8)(R9*1), Y6, Y6
+	VADDPS  (SI)(R9*1), Y6, Y6
+	VMAXPS  Y6, Y1, Y6
+	VMINPS  Y6, Y0, Y6
+	VMOVUPS Y6, (AX)(R9*1)
+	VMULPS  32(DI)(R9*1), Y5, Y6
+	VADDPS  32(R8)(R9*1), Y6, Y6
+	VADDPS  32(SI)(R9*1), Y6, Y6
+	VMAXPS  Y6, Y1, Y6
+	VMINPS  Y6, Y0, Y6
+	VMOVUPS Y6, 32(AX)(R9*1)
+	ADDQ    R11, R9
+	DECQ    R10
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R9
+	SHLQ    $0x02, R9
+	ADDQ    R9, SI
+	ADDQ    R9, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET
 
@@ -2217,59 +2392,128 @@ TEXT ·RowFloats16AddSigns(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x01, SI
-	MOVQ         shortcut+8(FP), DI
-	MOVQ         bits+16(FP), R8
-	MOVQ         bitsPixel+72(FP), R9
-	MOVQ         scale+32(FP), R10
-	MOVQ         bias+40(FP), R11
-	VMOVUPS      (R10), Y0
-	VMOVUPS      (R11), Y1
-	VMOVUPS      32(R10), Y2
-	VMOVUPS      32(R11), Y3
-	VBROADCASTSS clip+48(FP), Y4
-	VBROADCASTSS full+52(FP), Y5
-	VXORPS       Y6, Y6, Y6
-	VSUBPS       Y4, Y6, Y7
+	MOVQ         dPixel+80(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         shortcut+8(FP), SI
+	MOVQ         bits+16(FP), DI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
+	VBROADCASTSS full+52(FP), Y3
 	MOVL         $0x40000000, R10
-	VMOVD        R10, X8
-	VPBROADCASTD X8, Y8
+	VMOVD        R10, X4
+	VPBROADCASTD X4, Y4
+	VMOVUPS      (R8), Y5
+	VMOVUPS      (R9), Y6
+	VMOVUPS      32(R8), Y7
+	VMOVUPS      32(R9), Y8
 
 pixel:
 	VPMOVSXWD    (CX), Y9
 	VCVTDQ2PS    Y9, Y9
-	VFNMADD213PS Y5, Y8, Y9
-	VMULPS       Y0, Y9, Y9
-	VADDPS       Y1, Y9, Y9
-	VADDPS       (DI), Y9, Y9
-	VMAXPS       Y9, Y7, Y9
-	VMINPS       Y9, Y4, Y9
+	VFNMADD213PS Y3, Y4, Y9
+	VPMOVSXWD    16(CX), Y10
+	VCVTDQ2PS    Y10, Y10
+	VFNMADD213PS Y3, Y4, Y10
+	VMULPS       Y5, Y9, Y9
+	VADDPS       Y6, Y9, Y9
+	VADDPS       (SI), Y9, Y9
+	VMAXPS       Y9, Y1, Y9
+	VMINPS       Y9, Y0, Y9
 	VMOVUPS      Y9, (AX)
-	VCMPPS       $0x01, Y6, Y9, Y9
-	VMOVMSKPS    Y9, R10
-	VPMOVSXWD    16(CX), Y9
-	VCVTDQ2PS    Y9, Y9
-	VFNMADD213PS Y5, Y8, Y9
-	VMULPS       Y2, Y9, Y9
-	VADDPS       Y3, Y9, Y9
-	VADDPS       32(DI), Y9, Y9
-	VMAXPS       Y9, Y7, Y9
-	VMINPS       Y9, Y4, Y9
-	VMOVUPS      Y9, 32(AX)
-	VCMPPS       $0x01, Y6, Y9, Y9
-	VMOVMSKPS    Y9, R11
-	SHLQ         $0x08, R11
-	ORQ          R11, R10
-	MOVW         R10, (R8)
-	ADDQ         R9, R8
-	ADDQ         BX, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	VCMPPS       $0x01, Y2, Y9, Y9
+	VMOVMSKPS    Y9, R8
+	VMULPS       Y7, Y10, Y10
+	VADDPS       Y8, Y10, Y10
+	VADDPS       32(SI), Y10, Y10
+	VMAXPS       Y10, Y1, Y10
+	VMINPS       Y10, Y0, Y10
+	VMOVUPS      Y10, 32(AX)
+	VCMPPS       $0x01, Y2, Y10, Y10
+	VMOVMSKPS    Y10, R9
+	SHLQ         $0x08, R9
+	ORQ          R9, R8
+	MOVW         R8, (DI)
+	MOVQ         dstPixel+64(FP), R8
+	SHLQ         $0x02, R8
+	ADDQ         R8, SI
+	ADDQ         bitsPixel+72(FP), DI
+	ADDQ         R8, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile16AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowTile16AddSigns(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         shortcut+8(FP), SI
+	MOVQ         bits+16(FP), DI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
+	VBROADCASTSS full+52(FP), Y3
+	MOVL         $0x40000000, R10
+	VMOVD        R10, X4
+	VPBROADCASTD X4, Y4
+
+pixel:
+	VPMOVSXWD    (CX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VFNMADD213PS Y3, Y4, Y5
+	VPMOVSXWD    16(CX), Y6
+	VCVTDQ2PS    Y6, Y6
+	VFNMADD213PS Y3, Y4, Y6
+	MOVQ         copies+64(FP), R11
+	MOVQ         copyStep+72(FP), R12
+	SHLQ         $0x02, R12
+	XORQ         R10, R10
+	MOVQ         DI, R13
+
+copy:
+	VMULPS    (R8)(R10*1), Y5, Y7
+	VADDPS    (R9)(R10*1), Y7, Y7
+	VADDPS    (SI)(R10*1), Y7, Y7
+	VMAXPS    Y7, Y1, Y7
+	VMINPS    Y7, Y0, Y7
+	VMOVUPS   Y7, (AX)(R10*1)
+	VCMPPS    $0x01, Y2, Y7, Y7
+	VMOVMSKPS Y7, R14
+	VMULPS    32(R8)(R10*1), Y6, Y7
+	VADDPS    32(R9)(R10*1), Y7, Y7
+	VADDPS    32(SI)(R10*1), Y7, Y7
+	VMAXPS    Y7, Y1, Y7
+	VMINPS    Y7, Y0, Y7
+	VMOVUPS   Y7, 32(AX)(R10*1)
+	VCMPPS    $0x01, Y2, Y7, Y7
+	VMOVMSKPS Y7, R15
+	SHLQ      $0x08, R15
+	ORQ       R15, R14
+	MOVW      R14, (R13)
+	ADDQ      R12, R10
+	MOVQ      copyStep+72(FP), R14
+	SHRQ      $0x03, R14
+	ADDQ      R14, R13
+	DECQ      R11
+	JNZ       copy
+	MOVQ      dstPixel+80(FP), R10
+	SHLQ      $0x02, R10
+	ADDQ      R10, SI
+	ADDQ      bitsPixel+88(FP), DI
+	ADDQ      R10, AX
+	ADDQ      BX, CX
+	DECQ      DX
+	JNZ       pixel
 	VZEROUPPER
 	RET
 
@@ -2279,35 +2523,80 @@ TEXT ·RowFloats8(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x01, SI
-	MOVQ         scale+32(FP), DI
-	MOVQ         bias+40(FP), R8
-	VMOVUPS      (DI), Y0
-	VMOVUPS      (R8), Y1
-	VBROADCASTSS clip+48(FP), Y2
-	VBROADCASTSS full+52(FP), Y3
-	VXORPS       Y4, Y4, Y4
-	VSUBPS       Y2, Y4, Y4
-	MOVL         $0x40000000, DI
-	VMOVD        DI, X5
-	VPBROADCASTD X5, Y5
+	MOVQ         dPixel+80(FP), BX
+	SHLQ         $0x01, BX
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X3
+	VPBROADCASTD X3, Y3
+	VMOVUPS      (SI), Y4
+	VMOVUPS      (DI), Y5
 
 pixel:
 	VPMOVSXWD    (CX), Y6
 	VCVTDQ2PS    Y6, Y6
-	VFNMADD213PS Y3, Y5, Y6
-	VMULPS       Y0, Y6, Y6
-	VADDPS       Y1, Y6, Y6
-	VMAXPS       Y6, Y4, Y6
-	VMINPS       Y6, Y2, Y6
+	VFNMADD213PS Y2, Y3, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VMAXPS       Y6, Y1, Y6
+	VMINPS       Y6, Y0, Y6
 	VMOVUPS      Y6, (AX)
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	MOVQ         dstPixel+64(FP), SI
+	SHLQ         $0x02, SI
+	ADDQ         SI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile8(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowTile8(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x01, BX
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X3
+	VPBROADCASTD X3, Y3
+
+pixel:
+	VPMOVSXWD    (CX), Y4
+	VCVTDQ2PS    Y4, Y4
+	VFNMADD213PS Y2, Y3, Y4
+	MOVQ         copies+64(FP), R9
+	MOVQ         copyStep+72(FP), R10
+	SHLQ         $0x02, R10
+	XORQ         R8, R8
+
+copy:
+	VMULPS  (SI)(R8*1), Y4, Y5
+	VADDPS  (DI)(R8*1), Y5, Y5
+	VMAXPS  Y5, Y1, Y5
+	VMINPS  Y5, Y0, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET
 
@@ -2317,41 +2606,94 @@ TEXT ·RowFloats8Signs(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x01, SI
-	MOVQ         bits+16(FP), DI
-	MOVQ         bitsPixel+72(FP), R8
-	MOVQ         scale+32(FP), R9
-	MOVQ         bias+40(FP), R10
-	VMOVUPS      (R9), Y0
-	VMOVUPS      (R10), Y1
-	VBROADCASTSS clip+48(FP), Y2
+	MOVQ         dPixel+80(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         bits+16(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
 	VBROADCASTSS full+52(FP), Y3
-	VXORPS       Y4, Y4, Y4
-	VSUBPS       Y2, Y4, Y5
 	MOVL         $0x40000000, R9
-	VMOVD        R9, X6
-	VPBROADCASTD X6, Y6
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y4
+	VMOVUPS      (DI), Y5
+	VMOVUPS      (R8), Y6
 
 pixel:
 	VPMOVSXWD    (CX), Y7
 	VCVTDQ2PS    Y7, Y7
-	VFNMADD213PS Y3, Y6, Y7
-	VMULPS       Y0, Y7, Y7
-	VADDPS       Y1, Y7, Y7
-	VMAXPS       Y7, Y5, Y7
-	VMINPS       Y7, Y2, Y7
+	VFNMADD213PS Y3, Y4, Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y6, Y7, Y7
+	VMAXPS       Y7, Y1, Y7
+	VMINPS       Y7, Y0, Y7
 	VMOVUPS      Y7, (AX)
-	VCMPPS       $0x01, Y4, Y7, Y7
-	VMOVMSKPS    Y7, R9
-	MOVB         R9, (DI)
-	ADDQ         R8, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	VCMPPS       $0x01, Y2, Y7, Y7
+	VMOVMSKPS    Y7, DI
+	MOVB         DI, (SI)
+	MOVQ         dstPixel+64(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         bitsPixel+72(FP), SI
+	ADDQ         DI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile8Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowTile8Signs(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         bits+16(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Y3
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y4
+
+pixel:
+	VPMOVSXWD    (CX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VFNMADD213PS Y3, Y4, Y5
+	MOVQ         copies+64(FP), R10
+	MOVQ         copyStep+72(FP), R11
+	SHLQ         $0x02, R11
+	XORQ         R9, R9
+	MOVQ         SI, R12
+
+copy:
+	VMULPS    (DI)(R9*1), Y5, Y6
+	VADDPS    (R8)(R9*1), Y6, Y6
+	VMAXPS    Y6, Y1, Y6
+	VMINPS    Y6, Y0, Y6
+	VMOVUPS   Y6, (AX)(R9*1)
+	VCMPPS    $0x01, Y2, Y6, Y6
+	VMOVMSKPS Y6, R13
+	MOVB      R13, (R12)
+	ADDQ      R11, R9
+	MOVQ      copyStep+72(FP), R13
+	SHRQ      $0x03, R13
+	ADDQ      R13, R12
+	DECQ      R10
+	JNZ       copy
+	MOVQ      dstPixel+80(FP), R9
+	SHLQ      $0x02, R9
+	ADDQ      bitsPixel+88(FP), SI
+	ADDQ      R9, AX
+	ADDQ      BX, CX
+	DECQ      DX
+	JNZ       pixel
 	VZEROUPPER
 	RET
 
@@ -2361,38 +2703,86 @@ TEXT ·RowFloats8Add(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x01, SI
-	MOVQ         shortcut+8(FP), DI
-	MOVQ         scale+32(FP), R8
-	MOVQ         bias+40(FP), R9
-	VMOVUPS      (R8), Y0
-	VMOVUPS      (R9), Y1
-	VBROADCASTSS clip+48(FP), Y2
-	VBROADCASTSS full+52(FP), Y3
-	VXORPS       Y4, Y4, Y4
-	VSUBPS       Y2, Y4, Y4
-	MOVL         $0x40000000, R8
-	VMOVD        R8, X5
-	VPBROADCASTD X5, Y5
+	MOVQ         dPixel+80(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         shortcut+8(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X3
+	VPBROADCASTD X3, Y3
+	VMOVUPS      (DI), Y4
+	VMOVUPS      (R8), Y5
 
 pixel:
 	VPMOVSXWD    (CX), Y6
 	VCVTDQ2PS    Y6, Y6
-	VFNMADD213PS Y3, Y5, Y6
-	VMULPS       Y0, Y6, Y6
-	VADDPS       Y1, Y6, Y6
-	VADDPS       (DI), Y6, Y6
-	VMAXPS       Y6, Y4, Y6
-	VMINPS       Y6, Y2, Y6
+	VFNMADD213PS Y2, Y3, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VADDPS       (SI), Y6, Y6
+	VMAXPS       Y6, Y1, Y6
+	VMINPS       Y6, Y0, Y6
 	VMOVUPS      Y6, (AX)
-	ADDQ         BX, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	MOVQ         dstPixel+64(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, SI
+	ADDQ         DI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile8Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowTile8Add(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         shortcut+8(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X3
+	VPBROADCASTD X3, Y3
+
+pixel:
+	VPMOVSXWD    (CX), Y4
+	VCVTDQ2PS    Y4, Y4
+	VFNMADD213PS Y2, Y3, Y4
+	MOVQ         copies+64(FP), R10
+	MOVQ         copyStep+72(FP), R11
+	SHLQ         $0x02, R11
+	XORQ         R9, R9
+
+copy:
+	VMULPS  (DI)(R9*1), Y4, Y5
+	VADDPS  (R8)(R9*1), Y5, Y5
+	VADDPS  (SI)(R9*1), Y5, Y5
+	VMAXPS  Y5, Y1, Y5
+	VMINPS  Y5, Y0, Y5
+	VMOVUPS Y5, (AX)(R9*1)
+	ADDQ    R11, R9
+	DECQ    R10
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R9
+	SHLQ    $0x02, R9
+	ADDQ    R9, SI
+	ADDQ    R9, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET
 
@@ -2402,43 +2792,99 @@ TEXT ·RowFloats8AddSigns(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x01, SI
-	MOVQ         shortcut+8(FP), DI
-	MOVQ         bits+16(FP), R8
-	MOVQ         bitsPixel+72(FP), R9
-	MOVQ         scale+32(FP), R10
-	MOVQ         bias+40(FP), R11
-	VMOVUPS      (R10), Y0
-	VMOVUPS      (R11), Y1
-	VBROADCASTSS clip+48(FP), Y2
+	MOVQ         dPixel+80(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         shortcut+8(FP), SI
+	MOVQ         bits+16(FP), DI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
 	VBROADCASTSS full+52(FP), Y3
-	VXORPS       Y4, Y4, Y4
-	VSUBPS       Y2, Y4, Y5
 	MOVL         $0x40000000, R10
-	VMOVD        R10, X6
-	VPBROADCASTD X6, Y6
+	VMOVD        R10, X4
+	VPBROADCASTD X4, Y4
+	VMOVUPS      (R8), Y5
+	VMOVUPS      (R9), Y6
 
 pixel:
 	VPMOVSXWD    (CX), Y7
 	VCVTDQ2PS    Y7, Y7
-	VFNMADD213PS Y3, Y6, Y7
-	VMULPS       Y0, Y7, Y7
-	VADDPS       Y1, Y7, Y7
-	VADDPS       (DI), Y7, Y7
-	VMAXPS       Y7, Y5, Y7
-	VMINPS       Y7, Y2, Y7
+	VFNMADD213PS Y3, Y4, Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y6, Y7, Y7
+	VADDPS       (SI), Y7, Y7
+	VMAXPS       Y7, Y1, Y7
+	VMINPS       Y7, Y0, Y7
 	VMOVUPS      Y7, (AX)
-	VCMPPS       $0x01, Y4, Y7, Y7
-	VMOVMSKPS    Y7, R10
-	MOVB         R10, (R8)
-	ADDQ         R9, R8
-	ADDQ         BX, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	VCMPPS       $0x01, Y2, Y7, Y7
+	VMOVMSKPS    Y7, R8
+	MOVB         R8, (DI)
+	MOVQ         dstPixel+64(FP), R8
+	SHLQ         $0x02, R8
+	ADDQ         R8, SI
+	ADDQ         bitsPixel+72(FP), DI
+	ADDQ         R8, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile8AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowTile8AddSigns(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x01, BX
+	MOVQ         shortcut+8(FP), SI
+	MOVQ         bits+16(FP), DI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
+	VBROADCASTSS full+52(FP), Y3
+	MOVL         $0x40000000, R10
+	VMOVD        R10, X4
+	VPBROADCASTD X4, Y4
+
+pixel:
+	VPMOVSXWD    (CX), Y5
+	VCVTDQ2PS    Y5, Y5
+	VFNMADD213PS Y3, Y4, Y5
+	MOVQ         copies+64(FP), R11
+	MOVQ         copyStep+72(FP), R12
+	SHLQ         $0x02, R12
+	XORQ         R10, R10
+	MOVQ         DI, R13
+
+copy:
+	VMULPS    (R8)(R10*1), Y5, Y6
+	VADDPS    (R9)(R10*1), Y6, Y6
+	VADDPS    (SI)(R10*1), Y6, Y6
+	VMAXPS    Y6, Y1, Y6
+	VMINPS    Y6, Y0, Y6
+	VMOVUPS   Y6, (AX)(R10*1)
+	VCMPPS    $0x01, Y2, Y6, Y6
+	VMOVMSKPS Y6, R14
+	MOVB      R14, (R13)
+	ADDQ      R12, R10
+	MOVQ      copyStep+72(FP), R14
+	SHRQ      $0x03, R14
+	ADDQ      R14, R13
+	DECQ      R11
+	JNZ       copy
+	MOVQ      dstPixel+80(FP), R10
+	SHLQ      $0x02, R10
+	ADDQ      R10, SI
+	ADDQ      bitsPixel+88(FP), DI
+	ADDQ      R10, AX
+	ADDQ      BX, CX
+	DECQ      DX
+	JNZ       pixel
 	VZEROUPPER
 	RET

@@ -3008,34 +3008,78 @@ TEXT ·RowFloats16(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
+	MOVQ         dPixel+80(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         scale+32(FP), DI
-	MOVQ         bias+40(FP), R8
-	VMOVUPS      (DI), Z0
-	VMOVUPS      (R8), Z1
-	VBROADCASTSS clip+48(FP), Z2
-	VBROADCASTSS full+52(FP), Z3
-	VXORPS       Z4, Z4, Z4
-	VSUBPS       Z2, Z4, Z4
-	MOVL         $0x40000000, DI
-	VMOVD        DI, X5
-	VPBROADCASTD X5, Z5
+	VBROADCASTSS clip+48(FP), Z0
+	VXORPS       Z1, Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	MOVQ         scale+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	VBROADCASTSS full+52(FP), Z2
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X3
+	VPBROADCASTD X3, Z3
+	VMOVUPS      (SI), Z4
+	VMOVUPS      (DI), Z5
 
 pixel:
 	VCVTDQ2PS    (CX), Z6
-	VFNMADD213PS Z3, Z5, Z6
-	VMULPS       Z0, Z6, Z6
-	VADDPS       Z1, Z6, Z6
-	VMAXPS       Z6, Z4, Z6
-	VMINPS       Z6, Z2, Z6
+	VFNMADD213PS Z2, Z3, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z5, Z6, Z6
+	VMAXPS       Z6, Z1, Z6
+	VMINPS       Z6, Z0, Z6
 	VMOVUPS      Z6, (AX)
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	MOVQ         dstPixel+64(FP), SI
+	SHLQ         $0x02, SI
+	ADDQ         SI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile16(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·RowTile16(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x02, BX
+	VBROADCASTSS clip+48(FP), Z0
+	VXORPS       Z1, Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	MOVQ         scale+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	VBROADCASTSS full+52(FP), Z2
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X3
+	VPBROADCASTD X3, Z3
+
+pixel:
+	VCVTDQ2PS    (CX), Z4
+	VFNMADD213PS Z2, Z3, Z4
+	MOVQ         copies+64(FP), R9
+	MOVQ         copyStep+72(FP), R10
+	SHLQ         $0x02, R10
+	XORQ         R8, R8
+
+copy:
+	VMULPS  (SI)(R8*1), Z4, Z5
+	VADDPS  (DI)(R8*1), Z5, Z5
+	VMAXPS  Z5, Z1, Z5
+	VMINPS  Z5, Z0, Z5
+	VMOVUPS Z5, (AX)(R8*1)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET
 
@@ -3045,40 +3089,92 @@ TEXT ·RowFloats16Signs(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
+	MOVQ         dPixel+80(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         bits+16(FP), DI
-	MOVQ         bitsPixel+72(FP), R8
-	MOVQ         scale+32(FP), R9
-	MOVQ         bias+40(FP), R10
-	VMOVUPS      (R9), Z0
-	VMOVUPS      (R10), Z1
-	VBROADCASTSS clip+48(FP), Z2
+	MOVQ         bits+16(FP), SI
+	VBROADCASTSS clip+48(FP), Z0
+	VXORPS       Z2, Z2, Z2
+	VSUBPS       Z0, Z2, Z1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
 	VBROADCASTSS full+52(FP), Z3
-	VXORPS       Z4, Z4, Z4
-	VSUBPS       Z2, Z4, Z5
 	MOVL         $0x40000000, R9
-	VMOVD        R9, X6
-	VPBROADCASTD X6, Z6
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Z4
+	VMOVUPS      (DI), Z5
+	VMOVUPS      (R8), Z6
 
 pixel:
 	VCVTDQ2PS    (CX), Z7
-	VFNMADD213PS Z3, Z6, Z7
-	VMULPS       Z0, Z7, Z7
-	VADDPS       Z1, Z7, Z7
-	VMAXPS       Z7, Z5, Z7
-	VMINPS       Z7, Z2, Z7
+	VFNMADD213PS Z3, Z4, Z7
+	VMULPS       Z5, Z7, Z7
+	VADDPS       Z6, Z7, Z7
+	VMAXPS       Z7, Z1, Z7
+	VMINPS       Z7, Z0, Z7
 	VMOVUPS      Z7, (AX)
-	VCMPPS       $0x01, Z4, Z7, K1
-	KMOVW        K1, R9
-	MOVW         R9, (DI)
-	ADDQ         R8, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	VCMPPS       $0x01, Z2, Z7, K1
+	KMOVW        K1, DI
+	MOVW         DI, (SI)
+	MOVQ         dstPixel+64(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         bitsPixel+72(FP), SI
+	ADDQ         DI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile16Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·RowTile16Signs(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         bits+16(FP), SI
+	VBROADCASTSS clip+48(FP), Z0
+	VXORPS       Z2, Z2, Z2
+	VSUBPS       Z0, Z2, Z1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Z3
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Z4
+
+pixel:
+	VCVTDQ2PS    (CX), Z5
+	VFNMADD213PS Z3, Z4, Z5
+	MOVQ         copies+64(FP), R10
+	MOVQ         copyStep+72(FP), R11
+	SHLQ         $0x02, R11
+	XORQ         R9, R9
+	MOVQ         SI, R12
+
+copy:
+	VMULPS  (DI)(R9*1), Z5, Z6
+	VADDPS  (R8)(R9*1), Z6, Z6
+	VMAXPS  Z6, Z1, Z6
+	VMINPS  Z6, Z0, Z6
+	VMOVUPS Z6, (AX)(R9*1)
+	VCMPPS  $0x01, Z2, Z6, K1
+	KMOVW   K1, R13
+	MOVW    R13, (R12)
+	ADDQ    R11, R9
+	MOVQ    copyStep+72(FP), R13
+	SHRQ    $0x03, R13
+	ADDQ    R13, R12
+	DECQ    R10
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R9
+	SHLQ    $0x02, R9
+	ADDQ    bitsPixel+88(FP), SI
+	ADDQ    R9, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET
 
@@ -3088,37 +3184,84 @@ TEXT ·RowFloats16Add(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
+	MOVQ         dPixel+80(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         shortcut+8(FP), DI
-	MOVQ         scale+32(FP), R8
-	MOVQ         bias+40(FP), R9
-	VMOVUPS      (R8), Z0
-	VMOVUPS      (R9), Z1
-	VBROADCASTSS clip+48(FP), Z2
-	VBROADCASTSS full+52(FP), Z3
-	VXORPS       Z4, Z4, Z4
-	VSUBPS       Z2, Z4, Z4
-	MOVL         $0x40000000, R8
-	VMOVD        R8, X5
-	VPBROADCASTD X5, Z5
+	MOVQ         shortcut+8(FP), SI
+	VBROADCASTSS clip+48(FP), Z0
+	VXORPS       Z1, Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Z2
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X3
+	VPBROADCASTD X3, Z3
+	VMOVUPS      (DI), Z4
+	VMOVUPS      (R8), Z5
 
 pixel:
 	VCVTDQ2PS    (CX), Z6
-	VFNMADD213PS Z3, Z5, Z6
-	VMULPS       Z0, Z6, Z6
-	VADDPS       Z1, Z6, Z6
-	VADDPS       (DI), Z6, Z6
-	VMAXPS       Z6, Z4, Z6
-	VMINPS       Z6, Z2, Z6
+	VFNMADD213PS Z2, Z3, Z6
+	VMULPS       Z4, Z6, Z6
+	VADDPS       Z5, Z6, Z6
+	VADDPS       (SI), Z6, Z6
+	VMAXPS       Z6, Z1, Z6
+	VMINPS       Z6, Z0, Z6
 	VMOVUPS      Z6, (AX)
-	ADDQ         BX, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	MOVQ         dstPixel+64(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, SI
+	ADDQ         DI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile16Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·RowTile16Add(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         shortcut+8(FP), SI
+	VBROADCASTSS clip+48(FP), Z0
+	VXORPS       Z1, Z1, Z1
+	VSUBPS       Z0, Z1, Z1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Z2
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X3
+	VPBROADCASTD X3, Z3
+
+pixel:
+	VCVTDQ2PS    (CX), Z4
+	VFNMADD213PS Z2, Z3, Z4
+	MOVQ         copies+64(FP), R10
+	MOVQ         copyStep+72(FP), R11
+	SHLQ         $0x02, R11
+	XORQ         R9, R9
+
+copy:
+	VMULPS  (DI)(R9*1), Z4, Z5
+	VADDPS  (R8)(R9*1), Z5, Z5
+	VADDPS  (SI)(R9*1), Z5, Z5
+	VMAXPS  Z5, Z1, Z5
+	VMINPS  Z5, Z0, Z5
+	VMOVUPS Z5, (AX)(R9*1)
+	ADDQ    R11, R9
+	DECQ    R10
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R9
+	SHLQ    $0x02, R9
+	ADDQ    R9, SI
+	ADDQ    R9, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET
 
@@ -3128,43 +3271,98 @@ TEXT ·RowFloats16AddSigns(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
+	MOVQ         dPixel+80(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         shortcut+8(FP), DI
-	MOVQ         bits+16(FP), R8
-	MOVQ         bitsPixel+72(FP), R9
-	MOVQ         scale+32(FP), R10
-	MOVQ         bias+40(FP), R11
-	VMOVUPS      (R10), Z0
-	VMOVUPS      (R11), Z1
-	VBROADCASTSS clip+48(FP), Z2
+	MOVQ         shortcut+8(FP), SI
+	MOVQ         bits+16(FP), DI
+	VBROADCASTSS clip+48(FP), Z0
+	VXORPS       Z2, Z2, Z2
+	VSUBPS       Z0, Z2, Z1
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
 	VBROADCASTSS full+52(FP), Z3
-	VXORPS       Z4, Z4, Z4
-	VSUBPS       Z2, Z4, Z5
 	MOVL         $0x40000000, R10
-	VMOVD        R10, X6
-	VPBROADCASTD X6, Z6
+	VMOVD        R10, X4
+	VPBROADCASTD X4, Z4
+	VMOVUPS      (R8), Z5
+	VMOVUPS      (R9), Z6
 
 pixel:
 	VCVTDQ2PS    (CX), Z7
-	VFNMADD213PS Z3, Z6, Z7
-	VMULPS       Z0, Z7, Z7
-	VADDPS       Z1, Z7, Z7
-	VADDPS       (DI), Z7, Z7
-	VMAXPS       Z7, Z5, Z7
-	VMINPS       Z7, Z2, Z7
+	VFNMADD213PS Z3, Z4, Z7
+	VMULPS       Z5, Z7, Z7
+	VADDPS       Z6, Z7, Z7
+	VADDPS       (SI), Z7, Z7
+	VMAXPS       Z7, Z1, Z7
+	VMINPS       Z7, Z0, Z7
 	VMOVUPS      Z7, (AX)
-	VCMPPS       $0x01, Z4, Z7, K1
-	KMOVW        K1, R10
-	MOVW         R10, (R8)
-	ADDQ         R9, R8
-	ADDQ         BX, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	VCMPPS       $0x01, Z2, Z7, K1
+	KMOVW        K1, R8
+	MOVW         R8, (DI)
+	MOVQ         dstPixel+64(FP), R8
+	SHLQ         $0x02, R8
+	ADDQ         R8, SI
+	ADDQ         bitsPixel+72(FP), DI
+	ADDQ         R8, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile16AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·RowTile16AddSigns(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         shortcut+8(FP), SI
+	MOVQ         bits+16(FP), DI
+	VBROADCASTSS clip+48(FP), Z0
+	VXORPS       Z2, Z2, Z2
+	VSUBPS       Z0, Z2, Z1
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
+	VBROADCASTSS full+52(FP), Z3
+	MOVL         $0x40000000, R10
+	VMOVD        R10, X4
+	VPBROADCASTD X4, Z4
+
+pixel:
+	VCVTDQ2PS    (CX), Z5
+	VFNMADD213PS Z3, Z4, Z5
+	MOVQ         copies+64(FP), R11
+	MOVQ         copyStep+72(FP), R12
+	SHLQ         $0x02, R12
+	XORQ         R10, R10
+	MOVQ         DI, R13
+
+copy:
+	VMULPS  (R8)(R10*1), Z5, Z6
+	VADDPS  (R9)(R10*1), Z6, Z6
+	VADDPS  (SI)(R10*1), Z6, Z6
+	VMAXPS  Z6, Z1, Z6
+	VMINPS  Z6, Z0, Z6
+	VMOVUPS Z6, (AX)(R10*1)
+	VCMPPS  $0x01, Z2, Z6, K1
+	KMOVW   K1, R14
+	MOVW    R14, (R13)
+	ADDQ    R12, R10
+	MOVQ    copyStep+72(FP), R14
+	SHRQ    $0x03, R14
+	ADDQ    R14, R13
+	DECQ    R11
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, SI
+	ADDQ    bitsPixel+88(FP), DI
+	ADDQ    R10, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET
 
@@ -3174,34 +3372,78 @@ TEXT ·RowFloats8(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
+	MOVQ         dPixel+80(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         scale+32(FP), DI
-	MOVQ         bias+40(FP), R8
-	VMOVUPS      (DI), Y0
-	VMOVUPS      (R8), Y1
-	VBROADCASTSS clip+48(FP), Y2
-	VBROADCASTSS full+52(FP), Y3
-	VXORPS       Y4, Y4, Y4
-	VSUBPS       Y2, Y4, Y4
-	MOVL         $0x40000000, DI
-	VMOVD        DI, X5
-	VPBROADCASTD X5, Y5
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X3
+	VPBROADCASTD X3, Y3
+	VMOVUPS      (SI), Y4
+	VMOVUPS      (DI), Y5
 
 pixel:
 	VCVTDQ2PS    (CX), Y6
-	VFNMADD213PS Y3, Y5, Y6
-	VMULPS       Y0, Y6, Y6
-	VADDPS       Y1, Y6, Y6
-	VMAXPS       Y6, Y4, Y6
-	VMINPS       Y6, Y2, Y6
+	VFNMADD213PS Y2, Y3, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VMAXPS       Y6, Y1, Y6
+	VMINPS       Y6, Y0, Y6
 	VMOVUPS      Y6, (AX)
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	MOVQ         dstPixel+64(FP), SI
+	SHLQ         $0x02, SI
+	ADDQ         SI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile8(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowTile8(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x02, BX
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R8
+	VMOVD        R8, X3
+	VPBROADCASTD X3, Y3
+
+pixel:
+	VCVTDQ2PS    (CX), Y4
+	VFNMADD213PS Y2, Y3, Y4
+	MOVQ         copies+64(FP), R9
+	MOVQ         copyStep+72(FP), R10
+	SHLQ         $0x02, R10
+	XORQ         R8, R8
+
+copy:
+	VMULPS  (SI)(R8*1), Y4, Y5
+	VADDPS  (DI)(R8*1), Y5, Y5
+	VMAXPS  Y5, Y1, Y5
+	VMINPS  Y5, Y0, Y5
+	VMOVUPS Y5, (AX)(R8*1)
+	ADDQ    R10, R8
+	DECQ    R9
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R8
+	SHLQ    $0x02, R8
+	ADDQ    R8, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET
 
@@ -3211,40 +3453,92 @@ TEXT ·RowFloats8Signs(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
+	MOVQ         dPixel+80(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         bits+16(FP), DI
-	MOVQ         bitsPixel+72(FP), R8
-	MOVQ         scale+32(FP), R9
-	MOVQ         bias+40(FP), R10
-	VMOVUPS      (R9), Y0
-	VMOVUPS      (R10), Y1
-	VBROADCASTSS clip+48(FP), Y2
+	MOVQ         bits+16(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
 	VBROADCASTSS full+52(FP), Y3
-	VXORPS       Y4, Y4, Y4
-	VSUBPS       Y2, Y4, Y5
 	MOVL         $0x40000000, R9
-	VMOVD        R9, X6
-	VPBROADCASTD X6, Y6
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y4
+	VMOVUPS      (DI), Y5
+	VMOVUPS      (R8), Y6
 
 pixel:
 	VCVTDQ2PS    (CX), Y7
-	VFNMADD213PS Y3, Y6, Y7
-	VMULPS       Y0, Y7, Y7
-	VADDPS       Y1, Y7, Y7
-	VMAXPS       Y7, Y5, Y7
-	VMINPS       Y7, Y2, Y7
+	VFNMADD213PS Y3, Y4, Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y6, Y7, Y7
+	VMAXPS       Y7, Y1, Y7
+	VMINPS       Y7, Y0, Y7
 	VMOVUPS      Y7, (AX)
-	VCMPPS       $0x01, Y4, Y7, K1
-	KMOVW        K1, R9
-	MOVB         R9, (DI)
-	ADDQ         R8, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	VCMPPS       $0x01, Y2, Y7, K1
+	KMOVW        K1, DI
+	MOVB         DI, (SI)
+	MOVQ         dstPixel+64(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         bitsPixel+72(FP), SI
+	ADDQ         DI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile8Signs(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, FMA3
+TEXT ·RowTile8Signs(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         bits+16(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Y3
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y4
+
+pixel:
+	VCVTDQ2PS    (CX), Y5
+	VFNMADD213PS Y3, Y4, Y5
+	MOVQ         copies+64(FP), R10
+	MOVQ         copyStep+72(FP), R11
+	SHLQ         $0x02, R11
+	XORQ         R9, R9
+	MOVQ         SI, R12
+
+copy:
+	VMULPS  (DI)(R9*1), Y5, Y6
+	VADDPS  (R8)(R9*1), Y6, Y6
+	VMAXPS  Y6, Y1, Y6
+	VMINPS  Y6, Y0, Y6
+	VMOVUPS Y6, (AX)(R9*1)
+	VCMPPS  $0x01, Y2, Y6, K1
+	KMOVW   K1, R13
+	MOVB    R13, (R12)
+	ADDQ    R11, R9
+	MOVQ    copyStep+72(FP), R13
+	SHRQ    $0x03, R13
+	ADDQ    R13, R12
+	DECQ    R10
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R9
+	SHLQ    $0x02, R9
+	ADDQ    bitsPixel+88(FP), SI
+	ADDQ    R9, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET
 
@@ -3254,37 +3548,84 @@ TEXT ·RowFloats8Add(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
+	MOVQ         dPixel+80(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         shortcut+8(FP), DI
-	MOVQ         scale+32(FP), R8
-	MOVQ         bias+40(FP), R9
-	VMOVUPS      (R8), Y0
-	VMOVUPS      (R9), Y1
-	VBROADCASTSS clip+48(FP), Y2
-	VBROADCASTSS full+52(FP), Y3
-	VXORPS       Y4, Y4, Y4
-	VSUBPS       Y2, Y4, Y4
-	MOVL         $0x40000000, R8
-	VMOVD        R8, X5
-	VPBROADCASTD X5, Y5
+	MOVQ         shortcut+8(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X3
+	VPBROADCASTD X3, Y3
+	VMOVUPS      (DI), Y4
+	VMOVUPS      (R8), Y5
 
 pixel:
 	VCVTDQ2PS    (CX), Y6
-	VFNMADD213PS Y3, Y5, Y6
-	VMULPS       Y0, Y6, Y6
-	VADDPS       Y1, Y6, Y6
-	VADDPS       (DI), Y6, Y6
-	VMAXPS       Y6, Y4, Y6
-	VMINPS       Y6, Y2, Y6
+	VFNMADD213PS Y2, Y3, Y6
+	VMULPS       Y4, Y6, Y6
+	VADDPS       Y5, Y6, Y6
+	VADDPS       (SI), Y6, Y6
+	VMAXPS       Y6, Y1, Y6
+	VMINPS       Y6, Y0, Y6
 	VMOVUPS      Y6, (AX)
-	ADDQ         BX, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	MOVQ         dstPixel+64(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, SI
+	ADDQ         DI, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile8Add(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowTile8Add(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         shortcut+8(FP), SI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	VSUBPS       Y0, Y1, Y1
+	MOVQ         scale+32(FP), DI
+	MOVQ         bias+40(FP), R8
+	VBROADCASTSS full+52(FP), Y2
+	MOVL         $0x40000000, R9
+	VMOVD        R9, X3
+	VPBROADCASTD X3, Y3
+
+pixel:
+	VCVTDQ2PS    (CX), Y4
+	VFNMADD213PS Y2, Y3, Y4
+	MOVQ         copies+64(FP), R10
+	MOVQ         copyStep+72(FP), R11
+	SHLQ         $0x02, R11
+	XORQ         R9, R9
+
+copy:
+	VMULPS  (DI)(R9*1), Y4, Y5
+	VADDPS  (R8)(R9*1), Y5, Y5
+	VADDPS  (SI)(R9*1), Y5, Y5
+	VMAXPS  Y5, Y1, Y5
+	VMINPS  Y5, Y0, Y5
+	VMOVUPS Y5, (AX)(R9*1)
+	ADDQ    R11, R9
+	DECQ    R10
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R9
+	SHLQ    $0x02, R9
+	ADDQ    R9, SI
+	ADDQ    R9, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET
 
@@ -3294,42 +3635,97 @@ TEXT ·RowFloats8AddSigns(SB), NOSPLIT, $0-88
 	MOVQ         dst+0(FP), AX
 	MOVQ         d+24(FP), CX
 	MOVQ         pixels+56(FP), DX
-	MOVQ         dstPixel+64(FP), BX
+	MOVQ         dPixel+80(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         dPixel+80(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         shortcut+8(FP), DI
-	MOVQ         bits+16(FP), R8
-	MOVQ         bitsPixel+72(FP), R9
-	MOVQ         scale+32(FP), R10
-	MOVQ         bias+40(FP), R11
-	VMOVUPS      (R10), Y0
-	VMOVUPS      (R11), Y1
-	VBROADCASTSS clip+48(FP), Y2
+	MOVQ         shortcut+8(FP), SI
+	MOVQ         bits+16(FP), DI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
 	VBROADCASTSS full+52(FP), Y3
-	VXORPS       Y4, Y4, Y4
-	VSUBPS       Y2, Y4, Y5
 	MOVL         $0x40000000, R10
-	VMOVD        R10, X6
-	VPBROADCASTD X6, Y6
+	VMOVD        R10, X4
+	VPBROADCASTD X4, Y4
+	VMOVUPS      (R8), Y5
+	VMOVUPS      (R9), Y6
 
 pixel:
 	VCVTDQ2PS    (CX), Y7
-	VFNMADD213PS Y3, Y6, Y7
-	VMULPS       Y0, Y7, Y7
-	VADDPS       Y1, Y7, Y7
-	VADDPS       (DI), Y7, Y7
-	VMAXPS       Y7, Y5, Y7
-	VMINPS       Y7, Y2, Y7
+	VFNMADD213PS Y3, Y4, Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y6, Y7, Y7
+	VADDPS       (SI), Y7, Y7
+	VMAXPS       Y7, Y1, Y7
+	VMINPS       Y7, Y0, Y7
 	VMOVUPS      Y7, (AX)
-	VCMPPS       $0x01, Y4, Y7, K1
-	KMOVW        K1, R10
-	MOVB         R10, (R8)
-	ADDQ         R9, R8
-	ADDQ         BX, DI
-	ADDQ         BX, AX
-	ADDQ         SI, CX
+	VCMPPS       $0x01, Y2, Y7, K1
+	KMOVW        K1, R8
+	MOVB         R8, (DI)
+	MOVQ         dstPixel+64(FP), R8
+	SHLQ         $0x02, R8
+	ADDQ         R8, SI
+	ADDQ         bitsPixel+72(FP), DI
+	ADDQ         R8, AX
+	ADDQ         BX, CX
 	DECQ         DX
 	JNZ          pixel
+	VZEROUPPER
+	RET
+
+// func RowTile8AddSigns(dst *float32, shortcut *float32, bits *uint8, d *uint8, scale *float32, bias *float32, clip float32, full float32, pixels int, copies int, copyStep int, dstPixel int, bitsPixel int, dPixel int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, FMA3
+TEXT ·RowTile8AddSigns(SB), NOSPLIT, $0-104
+	MOVQ         dst+0(FP), AX
+	MOVQ         d+24(FP), CX
+	MOVQ         pixels+56(FP), DX
+	MOVQ         dPixel+96(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         shortcut+8(FP), SI
+	MOVQ         bits+16(FP), DI
+	VBROADCASTSS clip+48(FP), Y0
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y1
+	MOVQ         scale+32(FP), R8
+	MOVQ         bias+40(FP), R9
+	VBROADCASTSS full+52(FP), Y3
+	MOVL         $0x40000000, R10
+	VMOVD        R10, X4
+	VPBROADCASTD X4, Y4
+
+pixel:
+	VCVTDQ2PS    (CX), Y5
+	VFNMADD213PS Y3, Y4, Y5
+	MOVQ         copies+64(FP), R11
+	MOVQ         copyStep+72(FP), R12
+	SHLQ         $0x02, R12
+	XORQ         R10, R10
+	MOVQ         DI, R13
+
+copy:
+	VMULPS  (R8)(R10*1), Y5, Y6
+	VADDPS  (R9)(R10*1), Y6, Y6
+	VADDPS  (SI)(R10*1), Y6, Y6
+	VMAXPS  Y6, Y1, Y6
+	VMINPS  Y6, Y0, Y6
+	VMOVUPS Y6, (AX)(R10*1)
+	VCMPPS  $0x01, Y2, Y6, K1
+	KMOVW   K1, R14
+	MOVB    R14, (R13)
+	ADDQ    R12, R10
+	MOVQ    copyStep+72(FP), R14
+	SHRQ    $0x03, R14
+	ADDQ    R14, R13
+	DECQ    R11
+	JNZ     copy
+	MOVQ    dstPixel+80(FP), R10
+	SHLQ    $0x02, R10
+	ADDQ    R10, SI
+	ADDQ    bitsPixel+88(FP), DI
+	ADDQ    R10, AX
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     pixel
 	VZEROUPPER
 	RET

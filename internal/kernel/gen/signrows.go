@@ -23,7 +23,8 @@ func (t *tier) signRows() {
 	for _, channels := range []int{16, 8} {
 		for _, add := range []bool{false, true} {
 			for _, signs := range []bool{false, true} {
-				t.rowFloats(channels, add, signs)
+				t.rowFloats(channels, false, add, signs)
+				t.rowFloats(channels, true, add, signs)
 			}
 		}
 	}
@@ -199,111 +200,4 @@ func (t *tier) move(m Mem, v reg.VecVirtual) {
 		return
 	}
 	VMOVDQU(m, v)
-}
-
-func (t *tier) rowFloats(channels int, add, signs bool) {
-	name, value, more := fmt.Sprintf("RowFloats%d", channels), "", ""
-	if add {
-		name += "Add"
-		value = " + shortcut[p*dstPixel+i]"
-	}
-	if signs {
-		name += "Signs"
-		more = fmt.Sprintf(" Their signs are %d bits at byte p*bitsPixel of bits.", channels)
-	}
-	t.function(name, "func(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, dstPixel, bitsPixel, dPixel int)",
-		"is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]"+value+"))",
-		fmt.Sprintf("for p < pixels and i < %d, each operation rounded; NaN stays NaN.%s", channels, more))
-	dst, d, n := param("dst"), param("d"), param("pixels")
-	dstPixel, dPixel := bytes("dstPixel"), t.values("dPixel")
-	var shortcut, bits, bitsPixel reg.GPVirtual
-	if add {
-		shortcut = param("shortcut")
-	}
-	if signs {
-		bits, bitsPixel = param("bits"), param("bitsPixel")
-	}
-	vec, vectors := t.vec, channels/t.lanes
-	if vectors == 0 { // AVX-512 and 8 channels
-		vec, vectors = func() reg.VecVirtual { return YMM() }, 1
-	}
-	width := 4 * channels / vectors // bytes of a vector
-	broadcast := func(name string) reg.VecVirtual {
-		p, err := Param(name).Resolve()
-		if err != nil {
-			panic(err)
-		}
-		v := vec()
-		VBROADCASTSS(p.Addr, v)
-		return v
-	}
-	scale, bias := make([]reg.VecVirtual, vectors), make([]reg.VecVirtual, vectors)
-	s, b := param("scale"), param("bias")
-	for i := range vectors {
-		scale[i], bias[i] = vec(), vec()
-		VMOVUPS(Mem{Base: s, Disp: width * i}, scale[i])
-		VMOVUPS(Mem{Base: b, Disp: width * i}, bias[i])
-	}
-	high, full := broadcast("clip"), broadcast("full")
-	zero, low, two := vec(), vec(), vec()
-	VXORPS(zero, zero, zero)
-	VSUBPS(high, zero, low)
-	{
-		g, x := GP32(), XMM()
-		MOVL(U32(0x40000000), g)
-		VMOVD(g, x)
-		VPBROADCASTD(x, two)
-	}
-	loop("pixel", n, func() {
-		masks := make([]reg.GPVirtual, vectors)
-		for i := range vectors {
-			v := vec()
-			if t.lanes == 16 {
-				VCVTDQ2PS(Mem{Base: d, Disp: width * i}, v)
-			} else {
-				VPMOVSXWD(Mem{Base: d, Disp: width / 2 * i}, v)
-				VCVTDQ2PS(v, v)
-			}
-			VFNMADD213PS(full, two, v) // exact
-			VMULPS(scale[i], v, v)
-			VADDPS(bias[i], v, v)
-			if add {
-				VADDPS(Mem{Base: shortcut, Disp: width * i}, v, v)
-			}
-			VMAXPS(v, low, v) // of a NaN, the first operand here is the result
-			VMINPS(v, high, v)
-			VMOVUPS(v, Mem{Base: dst, Disp: width * i})
-			if !signs {
-				continue
-			}
-			masks[i] = GP64()
-			if t.lanes == 16 {
-				k := K()
-				VCMPPS(Imm(1), zero, v, k)
-				KMOVW(k, masks[i].As32())
-			} else {
-				VCMPPS(Imm(1), zero, v, v)
-				VMOVMSKPS(v, masks[i].As32())
-			}
-		}
-		if signs {
-			if vectors == 2 {
-				SHLQ(Imm(8), masks[1])
-				ORQ(masks[1], masks[0])
-			}
-			if channels == 16 {
-				MOVW(masks[0].As16(), Mem{Base: bits})
-			} else {
-				MOVB(masks[0].As8(), Mem{Base: bits})
-			}
-			ADDQ(bitsPixel, bits)
-		}
-		if add {
-			ADDQ(dstPixel, shortcut)
-		}
-		ADDQ(dstPixel, dst)
-		ADDQ(dPixel, d)
-	})
-	VZEROUPPER()
-	RET()
 }
