@@ -21,6 +21,7 @@ type BenchmarkOptions struct {
 	Threads int    // 0 for one a core
 	Warmup  int    // steps that do not count
 	Steps   int    // steps that do, at least 1
+	Peaks   bool   // measure the machine's as well
 }
 
 // BenchmarkResult is what Benchmark measured.
@@ -31,14 +32,22 @@ type BenchmarkResult struct {
 	// Operations is the time in each kind of operation over all counted steps, the longest first. What is left of the
 	// steps is the solver's and the tape machine's.
 	Operations []OperationTime
+	Peaks      Peaks // with Options.Peaks
 }
 
-// OperationTime is the time spent in one kind of operation.
+// OperationTime is the time spent in one kind of operation, and what it did in that.
 type OperationTime struct {
 	Name  string // "block forward"
 	Calls int
 	Time  time.Duration
+	Work  Work
 }
+
+// GMACs returns 10⁹ multiply-adds a second.
+func (t OperationTime) GMACs() float64 { return float64(t.Work.MACs) / float64(max(1, t.Time)) }
+
+// GBs returns 10⁹ bytes a second.
+func (t OperationTime) GBs() float64 { return float64(t.Work.Bytes) / float64(max(1, t.Time)) }
 
 // ImagesPerSecond returns the speed at the median step.
 func (r *BenchmarkResult) ImagesPerSecond(batch int) float64 {
@@ -103,6 +112,9 @@ func Benchmark(ctx context.Context, o BenchmarkOptions) (*BenchmarkResult, error
 			r.Steps = append(r.Steps, time.Since(start))
 		}
 	}
+	if o.Peaks {
+		r.Peaks = measurePeaks(pool)
+	}
 	sorted := slices.Sorted(slices.Values(r.Steps))
 	r.Step = sorted[len(sorted)/2]
 	for _, t := range g.m.times {
@@ -122,17 +134,24 @@ func (m *machine) begin() time.Time {
 	return time.Now()
 }
 
-// end adds the time since begin to that of a kind of operation.
-func (m *machine) end(begin time.Time, op operation, direction string) {
+// end adds the time since begin, and the work, to those of a kind of operation.
+func (m *machine) end(begin time.Time, op *graphOp, backward bool) {
 	if m.times == nil {
 		return
 	}
-	name := strings.TrimPrefix(fmt.Sprintf("%T", op), "*train.") + " " + direction
+	took, direction := time.Since(begin), " forward"
+	if backward {
+		direction = " backward"
+	}
+	name := strings.TrimPrefix(fmt.Sprintf("%T", op.op), "*train.") + direction
 	t := m.times[name]
 	if t == nil {
 		t = &OperationTime{Name: name}
 		m.times[name] = t
 	}
+	w := op.work(backward)
 	t.Calls++
-	t.Time += time.Since(begin)
+	t.Time += took
+	t.Work.MACs += w.MACs
+	t.Work.Bytes += w.Bytes
 }

@@ -112,7 +112,7 @@ func (o *graphOp) Do(in ...G.Value) (G.Value, error) {
 	}
 	begin := o.m.begin()
 	o.op.forward(o.y, o.args)
-	o.m.end(begin, o.op, "forward")
+	o.m.end(begin, o, false)
 	return o.value(), nil
 }
 
@@ -264,7 +264,7 @@ func (o *gradOp) Do(in ...G.Value) (G.Value, error) {
 	} else {
 		o.of.op.backward(o.of.grads, dy, o.of.args, o.of.y)
 	}
-	o.of.m.end(begin, o.of.op, "backward")
+	o.of.m.end(begin, o.of, true)
 	return o.of.dx[o.result], nil
 }
 

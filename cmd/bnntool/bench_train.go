@@ -27,7 +27,7 @@ func (e *env) benchMore() []*cli.Command {
 			&cli.IntFlag{Name: "warmup", Value: 2, Usage: "steps before those that count"},
 			&cli.IntFlag{Name: "steps", Value: 9, Usage: "steps that count; the median is reported"},
 			&cli.StringSliceFlag{Name: "set", Usage: "KEY=VALUE: override a key of the recipe; may be repeated"},
-			&cli.BoolFlag{Name: "profile", Usage: "print the time in each kind of operation first"},
+			&cli.BoolFlag{Name: "profile", Usage: "print the time and the speed of each kind of operation first, beside this machine's peaks"},
 		},
 		Action:       e.benchTrain,
 		OnUsageError: usageFault,
@@ -54,7 +54,7 @@ func (e *env) benchTrain(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := train.Benchmark(c.Context, train.BenchmarkOptions{Net: net, Config: recipe.Train, Threads: c.Int("threads"), Warmup: c.Int("warmup"), Steps: c.Int("steps")})
+	r, err := train.Benchmark(c.Context, train.BenchmarkOptions{Net: net, Config: recipe.Train, Threads: c.Int("threads"), Warmup: c.Int("warmup"), Steps: c.Int("steps"), Peaks: c.Bool("profile")})
 	if err != nil {
 		return err
 	}
@@ -76,14 +76,23 @@ func (e *env) printProfile(r *train.BenchmarkResult) error {
 		steps += s
 	}
 	rest = steps
-	fmt.Fprintf(e.stdout, "%-26s %8s %10s %8s\n", "operation", "calls", "ms a step", "share")
+	fmt.Fprintf(e.stdout, "peak of this machine, %d threads: %.0f GMAC/s, %.1f GB/s\n", r.Threads, r.Peaks.GMACs, r.Peaks.GBs)
+	fmt.Fprintf(e.stdout, "%-26s %8s %10s %8s %17s %17s\n", "operation", "calls", "ms a step", "share", "GMAC/s (of peak)", "GB/s (of peak)")
 	n := time.Duration(len(r.Steps))
 	for _, op := range r.Operations {
 		rest -= op.Time
-		fmt.Fprintf(e.stdout, "%-26s %8d %10.3f %6.1f %%\n", op.Name, op.Calls/len(r.Steps), milliseconds(op.Time/n), 100*op.Time.Seconds()/steps.Seconds())
+		macs := ""
+		if op.Work.MACs > 0 {
+			macs = ofPeak(op.GMACs(), r.Peaks.GMACs)
+		}
+		fmt.Fprintf(e.stdout, "%-26s %8d %10.3f %6.1f %% %17s %17s\n", op.Name, op.Calls/len(r.Steps), milliseconds(op.Time/n), 100*op.Time.Seconds()/steps.Seconds(),
+			macs, ofPeak(op.GBs(), r.Peaks.GBs))
 	}
 	_, err := fmt.Fprintf(e.stdout, "%-26s %8s %10.3f %6.1f %%\n", "solver, tape machine", "", milliseconds(rest/n), 100*rest.Seconds()/steps.Seconds())
 	return err
 }
+
+// ofPeak formats a speed and what part of the peak it is.
+func ofPeak(speed, peak float64) string { return fmt.Sprintf("%.1f (%3.0f %%)", speed, 100*speed/peak) }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -27,6 +27,7 @@ type tier struct {
 	countMoments  func(dst *int16, sum, squares, counts *int32, pixels, step int)
 	maskGrad      func(dx, dy *float32, mask *uint16, steps int)
 	combineMasked func(dst, d, x, dy *float32, mask *uint16, steps int, p, q, r float64)
+	multiplyAdds  func(rounds int)
 	gatherRows    func(dst, src *float32, pixels, rows, run, srcRow, srcPixel, dstPixel int)
 	packSigns     func(dst *uint64, src *float32, words, vectors int)
 	unpackSigns   func(dst *float32, src *uint64, words, vectors int)

@@ -37,7 +37,7 @@ func avx2Tier() *tier {
 			{avx2.BlockForward8, avx2.BlockReduce8, avx2.BlockSpread8},
 			{avx2.BlockForward4, avx2.BlockReduce4, avx2.BlockSpread4},
 		},
-		gatherRows:  avx2.GatherRows,
+		multiplyAdds: avx2.MultiplyAdds, gatherRows: avx2.GatherRows,
 		normForward: avx2.NormForward16, countMoments: avx2.CountMoments, maskGrad: avx2.MaskGrad, combineMasked: avx2.CombineMasked,
 
 		packSigns: avx2.PackSigns, unpackSigns: avx2.UnpackSigns,
@@ -70,7 +70,7 @@ func avx512Tier() *tier {
 			{avx512.BlockForward8, avx512.BlockReduce8, avx512.BlockSpread8},
 			{avx512.BlockForward4, avx512.BlockReduce4, avx2.BlockSpread4},
 		},
-		gatherRows:  avx2.GatherRows,
+		multiplyAdds: avx512.MultiplyAdds, gatherRows: avx2.GatherRows,
 		normForward: avx512.NormForward16, countMoments: avx2.CountMoments, maskGrad: avx512.MaskGrad, combineMasked: avx512.CombineMasked,
 		bf16:      avx2BF16,
 		packSigns: avx512.PackSigns, unpackSigns: avx512.UnpackSigns,

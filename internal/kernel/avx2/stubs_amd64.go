@@ -203,6 +203,11 @@ func ScaleCounts(dst *float32, counts *int32, scale *float32, pixels int, step i
 //go:noescape
 func AddAvgPoolGrad(dx *float32, dy *float32, pixels int, rows int, taps int, xRow int, xTap int, xPixel int, dyPixel int, scale float32)
 
+// MultiplyAdds does 12 fused multiply-adds of vectors of the tier's lanes, on registers alone, rounds times, at least once.
+//
+//go:noescape
+func MultiplyAdds(rounds int)
+
 // Affine is dst[p*dstStep+c] = scale[c]*src[p*srcStep+c] + bias[c] for the tier's lanes of channels c and pixels p, at least 1, the product rounded first.
 //
 //go:noescape

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -14,6 +16,7 @@ func (t *tier) elementwise() {
 	t.scaleChannels()
 	t.countsToFloat()
 	t.addAvgPoolGrad()
+	t.multiplyAdds()
 	t.affine("Affine", "src *float32", "src[p*srcStep+c]", func(m Mem, v reg.VecVirtual) { VMOVUPS(m, v) })
 	t.affine("AffineCounts", "src *int32", "float32(src[p*srcStep+c])", func(m Mem, v reg.VecVirtual) { VCVTDQ2PS(m, v) })
 }
@@ -185,6 +188,25 @@ func (t *tier) addAvgPoolGrad() {
 		})
 		ADDQ(xPixel, dx)
 		ADDQ(dyPixel, dy)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// peakChains is the number of independent sums of MultiplyAdds: enough to fill the units' latency.
+const peakChains = 12
+
+func (t *tier) multiplyAdds() {
+	t.function("MultiplyAdds", "func(rounds int)",
+		fmt.Sprintf("does %d fused multiply-adds of vectors of the tier's lanes, on registers alone, rounds times, at least once.", peakChains))
+	rounds := param("rounds")
+	acc, a, b := t.zeros(peakChains), t.vec(), t.vec()
+	t.zero(a)
+	t.zero(b)
+	loop("round", rounds, func() {
+		for _, r := range acc {
+			VFMADD231PS(a, b, r)
+		}
 	})
 	VZEROUPPER()
 	RET()
