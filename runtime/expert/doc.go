@@ -4,6 +4,9 @@
 // Traces say what a model's routers chose: [Counts] without order, [Steps] in order. [ReadTrace] reads them from files,
 // [Counts.Ranks] is what a plan is made of.
 //
+// [Cache] knows which experts are in memory and in which [State]: with their weights, or with the compressed parts of them. It
+// decides who stays by a [Policy], under one budget of bytes. It holds no weights: [Replay] plays traces on it.
+//
 // Caveats:
 //
 //   - A layer is known by its index among the model's sparse layers, from 0, wherever the doc does not say "number". A

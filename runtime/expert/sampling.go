@@ -90,7 +90,7 @@ func inclusion(dst, w []float64, k int) {
 	for r := range n {
 		sum := 0.0
 		for m := range k {
-			sum += before[r][m] * after[r+1][k-1-m]
+			sum += float64(before[r][m] * after[r+1][k-1-m])
 		}
 		dst[r] = w[r] * sum / before[n][k]
 	}
@@ -111,7 +111,7 @@ func symmetric(w []float64, k int, backward bool) [][]float64 {
 			at, from, x = n-1-i, n-i, w[n-1-i]
 		}
 		for m := 1; m <= k; m++ {
-			e[at][m] = e[from][m] + x*e[from][m-1]
+			e[at][m] = e[from][m] + float64(x*e[from][m-1])
 		}
 	}
 	return e
@@ -125,7 +125,7 @@ func scale(w []float64, k float64) []float64 {
 		middle := (low + high) / 2
 		s, sum := math.Exp(middle), 0.0
 		for i, x := range w {
-			q[i] = 1 / (1 + 1/(s*x))
+			q[i] = 1 / (1 + 1/(s*x)) // which is s*x/(1+s*x)
 			sum += q[i]
 		}
 		if sum < k {
@@ -155,7 +155,7 @@ func NewSampler(c *Coins) *Sampler {
 		for m := range c.K + 1 {
 			s.after[r][m] = (1 - c.Q[r]) * s.after[r+1][m]
 			if m > 0 {
-				s.after[r][m] += c.Q[r] * s.after[r+1][m-1]
+				s.after[r][m] += float64(c.Q[r] * s.after[r+1][m-1])
 			}
 		}
 	}
