@@ -3,7 +3,9 @@ package runtime_test
 import (
 	"context"
 	"fmt"
+	"image"
 	"image/color"
+	"image/png"
 	"os"
 	"path/filepath"
 
@@ -11,33 +13,40 @@ import (
 	"github.com/bnntool/bnntool/runtime/artifact"
 )
 
-// Example classifies a picture with an artifact.
+// Example classifies the picture in a file with the artifact in another.
 func Example() {
-	dir, err := os.MkdirTemp("", "runtime")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "model.bnn")
-	if err := artifact.Write(path, colours()); err != nil { // in place of "bnntool convert"
-		panic(err)
-	}
+	model, picture := files()
+	defer os.RemoveAll(filepath.Dir(model))
 
-	engine, err := runtime.Open(path, runtime.Options{})
+	engine, err := runtime.Open(model, runtime.Options{})
+	check(err)
+	f, err := os.Open(picture)
+	check(err)
+	img, _, err := image.Decode(f)
+	check(err)
+	best, err := engine.Classify(context.Background(), img, 2)
+	check(err)
+	fmt.Printf("%s %.1f%%, %s %.1f%%\n", best[0].Name, 100*best[0].Probability, best[1].Name, 100*best[1].Probability)
+	// Output: blue 99.5%, green 0.4%
+}
+
+// files makes what "bnntool convert" and a camera make elsewhere.
+func files() (model, picture string) {
+	dir, err := os.MkdirTemp("", "runtime")
+	check(err)
+	model, picture = filepath.Join(dir, "model.bnn"), filepath.Join(dir, "picture.png")
+	check(artifact.Write(model, colours()))
+	f, err := os.Create(picture)
+	check(err)
+	check(png.Encode(f, plain(640, 480, color.RGBA{R: 30, G: 60, B: 200, A: 255})))
+	check(f.Close())
+	return model, picture
+}
+
+func check(err error) {
 	if err != nil {
 		panic(err)
 	}
-	picture := plain(640, 480, color.RGBA{R: 30, G: 60, B: 200, A: 255})
-	predictions, err := engine.Classify(context.Background(), picture, 2)
-	if err != nil {
-		panic(err)
-	}
-	for _, p := range predictions {
-		fmt.Printf("%-5s %.1f%%\n", p.Name, 100*p.Probability)
-	}
-	// Output:
-	// blue  99.5%
-	// green 0.4%
 }
 
 // ExampleEngine_Infer computes the logits of two normalised images at once.

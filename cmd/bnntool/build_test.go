@@ -5,6 +5,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"image"
+	"image/jpeg"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,11 +61,19 @@ func TestDeviceBuild(t *testing.T) {
 	if code := run(context.Background(), []string{"bnntool", "eval", "r/model.bnn", "--logits", "want.csv"}, nil, &want, &stderr); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}
+	var photo bytes.Buffer
+	if err := jpeg.Encode(&photo, image.NewGray(image.Rect(0, 0, 300, 200)), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("photo.jpg", photo.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		args []string
 		code int
 		want string
 	}{
+		{[]string{"predict", "r/model.bnn", "photo.jpg", "--top", "1"}, exitDone, "photo.jpg\n  "},
 		{[]string{"eval", "r/model.bnn", "--logits", "got.csv"}, exitDone, "engine=runtime\n"},
 		{[]string{"inspect", "r/model.bnn", "--verify"}, exitDone, "no bit differs"},
 		{[]string{"eval", "r/best.safetensors"}, exitFault, "r/best.safetensors is no artifact, and this bnntool is built for a device"},

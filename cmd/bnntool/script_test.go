@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"image/jpeg"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -55,6 +56,7 @@ func TestScript(t *testing.T) {
 			"flipbit":     flipBit,
 			"truncate":    truncate,
 			"digit":       digit,
+			"photo":       photo,
 			"pictures":    pictures,
 			"cifar":       cifar,
 		},
@@ -149,6 +151,25 @@ func digit(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 	}
+}
+
+// photo writes a colourful picture as JPEG, or as PNG if the name says so: photo FILE WIDTH HEIGHT.
+func photo(ts *testscript.TestScript, _ bool, args []string) {
+	w, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	h, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	img := image.NewRGBA(image.Rect(0, 0, w, h))
+	for i := range w * h {
+		img.Set(i%w, i/w, color.RGBA{uint8(255 * (i % w) / w), uint8(255 * (i / w) / h), 90, 255})
+	}
+	if strings.HasSuffix(args[0], ".png") {
+		writePNG(ts, args[0], img)
+		return
+	}
+	var b bytes.Buffer
+	ts.Check(jpeg.Encode(&b, img, nil))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o666))
 }
 
 // pictures makes a folder of pictures, 6 to train on and 2 to test of each class: pictures DIR CLASS...
