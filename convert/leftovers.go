@@ -59,6 +59,8 @@ type reducer struct {
 	// codings are the choices for each, narrowest first, the last one artifact.AsFloat32, and level the present one.
 	codings map[string][]artifact.Coding
 	level   map[string]int
+	// rounding is which of several roundings is used, 0 the nearest.
+	rounding int
 }
 
 // leftovers is what came of Options.Leftovers.
@@ -119,21 +121,34 @@ func newReducer(ctx context.Context, m *artifact.Model, o *Options) *reducer {
 	return r
 }
 
+// roundings is how many roundings are tried before tensors are widened.
+const roundings = 4
+
 // reduce returns the model with narrow codings, widened in ever larger steps until the accuracy, which it counts in a, is
 // what is allowed.
+//
+// A changed scale flips the signs of values near 0 and these flip others behind them, so that any rounding, to 16 bits too,
+// changes the class of some percent of the images: as many become right as become wrong, but for chance. So another
+// rounding helps as much as a finer one.
 func (r *reducer) reduce(ctx context.Context, a *Accuracy, images [][]float32) (*artifact.Model, error) {
 	var steps []string
 	for batch := 1; ; batch *= 2 {
-		reduced, err := r.apply()
-		if err != nil {
-			return nil, err
+		for r.rounding = range roundings {
+			reduced, err := r.apply()
+			if err != nil {
+				return nil, err
+			}
+			if a.Reduced, _, err = r.score(reduced); err != nil {
+				return nil, fmt.Errorf("convert: the accuracy with reduced leftovers: %w", err)
+			}
+			if a.allowed() {
+				return reduced, nil
+			}
+			if r.exact() {
+				break
+			}
 		}
-		if a.Reduced, _, err = r.score(reduced); err != nil {
-			return nil, fmt.Errorf("convert: the accuracy with reduced leftovers: %w", err)
-		}
-		if a.allowed() {
-			return reduced, nil
-		}
+		var err error
 		if steps == nil {
 			if steps, err = r.steps(ctx, images); err != nil {
 				return nil, err
@@ -179,15 +194,42 @@ func recodeError(t *artifact.Tensor, c artifact.Coding) float64 {
 	return sum
 }
 
-// apply returns the model with each tensor in its present coding.
+// apply returns the model with each tensor in its present coding, rounded as r.rounding says: other steps in 8 bits, and in 16
+// bits the other format for one tensor of four, another one each time.
 func (r *reducer) apply() (*artifact.Model, error) {
 	m := withTensors(r.model)
-	for _, name := range r.names {
-		if err := recode(m, name, r.codings[name][r.level[name]]); err != nil {
-			return nil, err
+	for i, name := range r.names {
+		t := m.Tensors[name]
+		c := r.codings[name][r.level[name]]
+		coded, err := t.Recode(c)
+		switch {
+		case err != nil || r.rounding == 0:
+		case c == artifact.AsInt8:
+			coded, err = t.RecodeInt8(r.rounding)
+		case c != artifact.AsFloat32 && i%roundings == r.rounding:
+			if other, otherErr := t.Recode(otherHalf(c)); otherErr == nil {
+				coded = other
+			}
 		}
+		if err != nil {
+			return nil, fmt.Errorf("convert: tensor %q: %w", name, err)
+		}
+		m.Tensors[name] = coded
 	}
 	return m, nil
+}
+
+// otherHalf returns the other coding in 16 bits.
+func otherHalf(c artifact.Coding) artifact.Coding {
+	if c == artifact.AsFloat16 {
+		return artifact.AsBFloat16
+	}
+	return artifact.AsFloat16
+}
+
+// exact reports whether all tensors are held in 32 bits at present.
+func (r *reducer) exact() bool {
+	return !slices.ContainsFunc(r.names, func(name string) bool { return r.codings[name][r.level[name]] != artifact.AsFloat32 })
 }
 
 // withTensors returns a copy of m whose Tensors can be replaced.

@@ -157,6 +157,32 @@ func TestWidening(t *testing.T) {
 	}
 }
 
+// TestRoundings lets only the third rounding to 8 bits be right: nothing is widened.
+func TestRoundings(t *testing.T) {
+	ck := trained(t, networks(t)["recu-vggsmall"], 1)
+	_, _, m, err := build(ck)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newReducer(t.Context(), m, &Options{Leftovers: Byte})
+	tries := 0
+	seen := make(map[float32]bool) // the first step of fc.weight
+	r.score = func(m *artifact.Model) (int, int, error) {
+		fc := m.Tensors["fc.weight"]
+		seen[fc.Steps()[0]] = true
+		if tries++; tries == 3 {
+			return 90, 100, nil
+		}
+		return 1, 100, nil
+	}
+	if _, err := r.reduce(t.Context(), &Accuracy{Images: 100, Float32: 90}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if tries != 3 || len(seen) != 3 || len(r.wide(Byte)) != 0 {
+		t.Errorf("%d tries with %d different steps, wide are %q, want 3, 3 and none", tries, len(seen), r.wide(Byte))
+	}
+}
+
 func TestLeftoversThatStay(t *testing.T) {
 	ck := trained(t, networks(t)["recu-vggsmall"], 1)
 	path := filepath.Join(t.TempDir(), "model.bnn")

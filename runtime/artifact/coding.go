@@ -45,7 +45,13 @@ func (t *Tensor) Steps() []float32 { return t.steps }
 // Recode returns the tensor in another coding. Floats are rounded to the nearest that the coding can hold, so that what
 // is computed with the result is what a device computes that reads it from a file; the other codings change nothing but the
 // file. t is not changed. The error says why the coding cannot hold the tensor.
-func (t *Tensor) Recode(c Coding) (Tensor, error) {
+func (t *Tensor) Recode(c Coding) (Tensor, error) { return t.recode(c, 0) }
+
+// RecodeInt8 is Recode(AsInt8) with steps that are a number of bfloat16 units larger than they need be: another rounding of the
+// same elements, whose errors are larger by at most 1/128 for each unit.
+func (t *Tensor) RecodeInt8(units int) (Tensor, error) { return t.recode(AsInt8, units) }
+
+func (t *Tensor) recode(c Coding, units int) (Tensor, error) {
 	out := Tensor{Shape: t.Shape, Layout: t.Layout, Float32: t.Float32, Int32: t.Int32, Words: t.Words, coding: c}
 	if err := c.fits(t); err != nil {
 		return Tensor{}, err
@@ -63,7 +69,7 @@ func (t *Tensor) Recode(c Coding) (Tensor, error) {
 		row := len(t.Float32) / len(out.steps)
 		for r := range out.steps {
 			v := out.Float32[r*row : (r+1)*row]
-			if out.steps[r] = int8Step(v); math.IsInf(float64(127*out.steps[r]), 0) {
+			if out.steps[r] = int8Step(v, units); math.IsInf(float64(127*out.steps[r]), 0) {
 				return Tensor{}, fmt.Errorf("row %d has elements too large for %s", r, c)
 			}
 			for i, x := range v {
@@ -120,8 +126,8 @@ func stepCount(shape []int) int {
 	return shape[0]
 }
 
-// int8Step returns the smallest bfloat16 that reaches the largest magnitude in v with 127 steps.
-func int8Step(v []float32) float32 {
+// int8Step returns the smallest bfloat16 that reaches the largest magnitude in v with 127 steps, or one some units larger.
+func int8Step(v []float32, units int) float32 {
 	largest := float32(0)
 	for _, x := range v {
 		largest = max(largest, float32(math.Abs(float64(x))))
@@ -130,7 +136,7 @@ func int8Step(v []float32) float32 {
 	if 127*half.FromBFloat16(step) < largest {
 		step++ // the next larger one
 	}
-	return half.FromBFloat16(step)
+	return half.FromBFloat16(step + uint16(units))
 }
 
 // toInt8 returns the integer in -128..127 whose product with step is nearest to x, 0 for step 0.

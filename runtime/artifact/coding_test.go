@@ -80,6 +80,21 @@ func TestRecodeInt8(t *testing.T) {
 	}
 }
 
+func TestRecodeInt8Units(t *testing.T) {
+	tensor := artifact.F32([]int{3}, []float32{127, -50.3, 0.2})
+	for units, want := range map[int]float32{0: 1, 1: 1 + 1.0/128, 3: 1 + 3.0/128} {
+		got, err := tensor.RecodeInt8(units)
+		if err != nil || got.Steps()[0] != want || got.Coding() != artifact.AsInt8 {
+			t.Errorf("%d units: step %v, %v, want %v", units, got.Steps(), err, want)
+		}
+		for i, x := range tensor.Float32 {
+			if d := math.Abs(float64(x) - float64(got.Float32[i])); d > float64(want)/2 {
+				t.Errorf("%d units: %v becomes %v", units, x, got.Float32[i])
+			}
+		}
+	}
+}
+
 func TestRecodeRefuses(t *testing.T) {
 	floats := artifact.F32([]int{2}, []float32{1, 65520})
 	huge := artifact.F32([]int{1, 2}, []float32{1, math.MaxFloat32})
