@@ -93,16 +93,14 @@ func testBinConv(t *testing.T) {
 			got := make([]int32, g.OutLen())
 			BinConv(got, px, pw, g)
 			f := NewSignFilters(g)
-			scratch := make([]uint64, f.Scratch())
-			for i := range scratch {
-				scratch[i] = ^uint64(0) // its values do not matter
-			}
+			scratch, checkScratch := guardedWords(t, rng, "scratch", f.Scratch())
 			f.Pack(signs(rng, g.FilterLen())) // others first
 			f.Pack(w)
 			prepared := make([]int32, g.OutLen(), g.OutLen()+16)
 			for range 2 {
 				f.Convolve(prepared, px, scratch)
 			}
+			checkScratch()
 			for i := range want {
 				if got[i] != want[i] || prepared[i] != want[i] {
 					t.Fatalf("count %d: got %d, prepared %d, want %d", i, got[i], prepared[i], want[i])

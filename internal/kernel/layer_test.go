@@ -87,19 +87,36 @@ func (c *layerCase) check(t *testing.T, rng *rand.Rand) {
 
 const canary = 0xdead_beef_dead_beef
 
+// guardedWords returns n elements of anything, from an address that rng chooses among the places in a cache line, and a function
+// that fails unless the elements behind them are as they were.
+func guardedWords(t *testing.T, rng *rand.Rand, what string, n int) (s []uint64, check func()) {
+	at := rng.IntN(8)
+	room := dirty(rng, at+n+8)
+	for i := range 8 {
+		room[at+n+i] = canary
+	}
+	return room[at : at+n : at+n], func() {
+		t.Helper()
+		for i, v := range room[at+n:] {
+			if v != canary {
+				t.Fatalf("%s: wrote element %d of %d", what, n+i, n)
+			}
+		}
+	}
+}
+
 func (c *layerCase) checkBits(t *testing.T, rng *rand.Rand, flip []uint64) {
 	t.Helper()
 	wide := c.g.K * c.factor
 	pixels, wd := c.g.OutH()*c.g.OutW(), Words(wide)
 	l := NewBitLayer(c.filters(), c.limits, flip, c.interleave)
-	got, scratch := dirty(rng, pixels*wd+1), dirty(rng, l.Scratch())
-	got[pixels*wd] = canary
+	got, checkGot := guardedWords(t, rng, "output", pixels*wd)
+	scratch, checkScratch := guardedWords(t, rng, "scratch", l.Scratch())
 	for range 2 {
-		l.Convolve(got[:pixels*wd], c.x, scratch)
+		l.Convolve(got, c.x, scratch)
 	}
-	if got[pixels*wd] != canary {
-		t.Fatalf("%s: wrote behind the output", l.Kernel())
-	}
+	checkGot()
+	checkScratch()
 	for p := range pixels {
 		want := make([]uint64, wd)
 		for j := range wide {
@@ -125,15 +142,15 @@ func (c *layerCase) checkFloats(t *testing.T, rng *rand.Rand, floats, shortcut, 
 	l := NewFloatLayer(c.filters(), c.scale, c.bias, c.interleave, clip)
 	var add, dst []float32
 	var bits []uint64
-	scratch, room := dirty(rng, l.Scratch()), normals(rng, pixels*wide+16)
+	scratch, checkScratch := guardedWords(t, rng, "scratch", l.Scratch())
+	checkBits := func() {}
+	room := normals(rng, pixels*wide+16)
 	last := room[pixels*wide]
 	if floats {
 		dst = room[:pixels*wide]
 	}
 	if signs {
-		bits = dirty(rng, pixels*wd+1)
-		bits[pixels*wd] = canary
-		bits = bits[:pixels*wd]
+		bits, checkBits = guardedWords(t, rng, "signs", pixels*wd)
 	}
 	for range 2 {
 		if add = nil; shortcut {
@@ -145,7 +162,9 @@ func (c *layerCase) checkFloats(t *testing.T, rng *rand.Rand, floats, shortcut, 
 		}
 		l.Convolve(dst, bits, c.x, add, scratch)
 	}
-	if room[pixels*wide] != last || signs && bits[:pixels*wd+1][pixels*wd] != canary {
+	checkScratch()
+	checkBits()
+	if room[pixels*wide] != last {
 		t.Fatalf("%s: wrote behind the output", l.Kernel())
 	}
 	for p := range pixels {
