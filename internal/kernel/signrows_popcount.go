@@ -4,8 +4,10 @@ import "unsafe"
 
 // popcountKernels are the routines for 1-bit convolution with a population count in vectors of 16 filters.
 type popcountKernels struct {
+	name string
 	rows *rowKernels
-	// The tiles, by vectors (2, 1) and then by pixels, the most first and then down to 1.
+	// The tiles, by vectors (2, 1) and then by pixels, the most first and then down to 1; the first are nil where panels are of
+	// one vector.
 	tiles [2][]popcountTile
 	// For 3x3 windows of at most 16 channels.
 	rows16 func(dst, start *int32, columns *uint32, x *uint16, zip, w *uint32, pixels, xRow, xPixel, dstPixel, lines, xLine, dstLine int)
@@ -30,7 +32,7 @@ type popcountTile struct {
 
 const (
 	popcountLanes = 16       // filters in a vector
-	popcountPanel = 32       // filters that are computed side by side
+	popcountPanel = 32       // filters that are computed side by side, at most
 	popcountRoom  = 8 * 1024 // bytes of a block of more than one row
 )
 
@@ -59,10 +61,10 @@ func (k *popcountKernels) planRows(g Geometry, lines int) *signRows {
 	}
 	e.s = &signRows{g: g, k: k.rows, engine: e, panel: popcountPanel, skips: !e.five,
 		lanes: (g.K + popcountLanes - 1) / popcountLanes * popcountLanes}
-	if e.five {
+	if e.five || k.tiles[0] == nil {
 		e.s.panel = popcountLanes
 	}
-	e.segments = segments(k.tiles[0], g.OutW())
+	e.segments = segments(e.tilesFor(e.s.panel), g.OutW())
 	e.w = make([]uint32, e.window()*e.s.lanes)
 	e.s.setColumns()
 	if lines == 0 {
@@ -72,7 +74,7 @@ func (k *popcountKernels) planRows(g Geometry, lines int) *signRows {
 	return e.s
 }
 
-func (e *popcountRows) name() string { return "vpopcntd" }
+func (e *popcountRows) name() string { return e.k.name }
 
 // window returns the words of a window.
 func (e *popcountRows) window() int {

@@ -126,6 +126,7 @@ var avx2Lookup = &lookupKernels{
 }
 
 var avx512Popcount = &popcountKernels{
+	name: "vpopcntd",
 	rows: &rowKernels{
 		size: 4, counts: avx512.RowCounts, spread: avx512.SpreadRow,
 		bits: []rowBits{{64, avx512.RowBits64}, {32, avx512.RowBits32}, {16, avx512.RowBits16}},

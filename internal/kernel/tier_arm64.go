@@ -6,7 +6,7 @@ import "github.com/bnntool/bnntool/internal/kernel/neon"
 
 // candidates has one tier, which needs no detection: NEON is part of arm64.
 func candidates() []candidate {
-	return []candidate{{NEON, neonTier, nil, "floats in vectors of 8"}}
+	return []candidate{{NEON, neonTier, nil, "1-bit convolutions by population counts in vectors, floats in vectors of 8"}}
 }
 
 func neonTier() *tier {
@@ -29,6 +29,7 @@ func neonTier() *tier {
 		},
 		normForward: neon.NormForward16, countMoments: neon.CountMoments, maskGrad: neon.MaskGrad, combineMasked: neon.CombineMasked,
 		packSigns: neon.PackSigns, unpackSigns: neon.UnpackSigns,
+		signRows: []func(Geometry) *signRows{neonPopcount.plan},
 	}
 }
 
@@ -37,8 +38,34 @@ var neonSigns = signKernels{lanes: 8, channels: neon.TableChannels, sums: []sign
 }}
 
 var neonDevice = deviceKernels{
-	convLayer: []flatTile{{16, 4, neon.FlatConvTile2x4}, {16, 1, neon.FlatConvTile2x1}, {8, 4, neon.FlatConvTile1x4}, {8, 1, neon.FlatConvTile1x1}},
-	dense:     []denseKernel{{32, neon.Dense4}, {16, neon.Dense2}, {8, neon.Dense1}},
-	mean:      []meanKernel{{32, neon.MeanPixels4}, {16, neon.MeanPixels2}, {8, neon.MeanPixels1}},
-	avgPool:   avgPoolKernel{8, neon.AvgPool},
+	convLayer:  []flatTile{{16, 4, neon.FlatConvTile2x4}, {16, 1, neon.FlatConvTile2x1}, {8, 4, neon.FlatConvTile1x4}, {8, 1, neon.FlatConvTile1x1}},
+	dense:      []denseKernel{{32, neon.Dense4}, {16, neon.Dense2}, {8, neon.Dense1}},
+	mean:       []meanKernel{{32, neon.MeanPixels4}, {16, neon.MeanPixels2}, {8, neon.MeanPixels1}},
+	avgPool:    avgPoolKernel{8, neon.AvgPool},
+	avgPool2:   poolKernel[float32]{8, neon.AvgPool2},
+	maxPool2:   poolKernel[int32]{8, neon.MaxPool2},
+	activation: []activationKernel{{8, neon.Activation}},
+}
+
+var neonPopcount = &popcountKernels{
+	name: "cnt",
+	rows: &rowKernels{
+		size: 4, counts: neon.RowCounts, spread: neon.SpreadRow,
+		bits: []rowBits{{64, neon.RowBits64}, {16, neon.RowBits16}},
+		floats: [2][2][2]rowFloats{
+			{{neon.RowFloats16, neon.RowFloats16Signs}, {neon.RowFloats16Add, neon.RowFloats16AddSigns}},
+			{{neon.RowFloats8, neon.RowFloats8Signs}, {neon.RowFloats8Add, neon.RowFloats8AddSigns}},
+		},
+		tile: [2][2][2]rowTile{
+			{{neon.RowTile16, neon.RowTile16Signs}, {neon.RowTile16Add, neon.RowTile16AddSigns}},
+			{{neon.RowTile8, neon.RowTile8Signs}, {neon.RowTile8Add, neon.RowTile8AddSigns}},
+		},
+	},
+	tiles: [2][]popcountTile{nil, {
+		{4, neon.PopcountRows4, neon.PopcountBits4},
+		{2, neon.PopcountRows2, neon.PopcountBits2},
+		{1, neon.PopcountRows1, neon.PopcountBits1},
+	}},
+	rows16: neon.Popcount16Rows, bits16: neon.Popcount16Bits,
+	compact16: neon.Compact16, compact32: neon.Compact32, zip16: neon.Zip16,
 }

@@ -14,3 +14,260 @@ func PackSigns(dst *uint64, src *float32, words, vectors int)
 //
 //go:noescape
 func UnpackSigns(dst *float32, src *uint64, words, vectors int)
+
+// PopcountRows4 computes blocks of 4 pixels by 16 filters: with
+//
+//	d = sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// it is
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + d
+//
+// for p < 4*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountRows4(dst *int32, start *int32, columns, x, w *uint32, blocks, rows, run, xRow, xPixel, dstPixel, lines, xLine, dstLine int)
+
+// PopcountRows2 computes blocks of 2 pixels by 16 filters: with
+//
+//	d = sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// it is
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + d
+//
+// for p < 2*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountRows2(dst *int32, start *int32, columns, x, w *uint32, blocks, rows, run, xRow, xPixel, dstPixel, lines, xLine, dstLine int)
+
+// PopcountRows1 computes blocks of 1 pixels by 16 filters: with
+//
+//	d = sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// it is
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + d
+//
+// for p < 1*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountRows1(dst *int32, start *int32, columns, x, w *uint32, blocks, rows, run, xRow, xPixel, dstPixel, lines, xLine, dstLine int)
+
+// Popcount16Rows compares the 3x3 windows of pixels of 16 bits, xRow apart, with 16 filters:
+//
+//	dst[p*dstPixel+k] = start[columns[p]/4+k] + d
+//
+// for p < pixels and k < 16, and that for each of lines rows: xLine elements of x and dstLine of dst apart. zip[i] has x[i] in its
+// lower half and x[i+xRow] in its upper one. d is the number of bits in which the window at x[p*xPixel] differs from the filter,
+// w[i*16+k] for i < 5: taps 00 01, 10 11, 20 21, 02 12 and 22, the upper half of which does not count. Counts are at least 1.
+//
+//go:noescape
+func Popcount16Rows(dst *int32, start *int32, columns *uint32, x *uint16, zip, w *uint32, pixels, xRow, xPixel, dstPixel, lines, xLine, dstLine int)
+
+// PopcountBits4 computes blocks of 4 pixels by 16 filters: with
+//
+//	d = sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// it is
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < d
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 4*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits4(dst *uint16, start *int32, columns, x, w *uint32, blocks, rows, run, xRow, xPixel, dstPixel, lines, xLine, dstLine, first int)
+
+// PopcountBits2 computes blocks of 2 pixels by 16 filters: with
+//
+//	d = sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// it is
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < d
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 2*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits2(dst *uint16, start *int32, columns, x, w *uint32, blocks, rows, run, xRow, xPixel, dstPixel, lines, xLine, dstLine, first int)
+
+// PopcountBits1 computes blocks of 1 pixels by 16 filters: with
+//
+//	d = sum over r < rows, i < run of popcount(x[p*xPixel+r*xRow+i] ^ w[(r*run+i)*16+k])
+//
+// it is
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < d
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < 1*blocks and k < 16, and that for each of lines rows: xLine words of x and dstLine elements of dst apart.
+// Counts are at least 1.
+//
+//go:noescape
+func PopcountBits1(dst *uint16, start *int32, columns, x, w *uint32, blocks, rows, run, xRow, xPixel, dstPixel, lines, xLine, dstLine, first int)
+
+// Popcount16Bits compares the 3x3 windows of pixels of 16 bits, xRow apart, with 16 filters:
+//
+//	bit k of dst[p*dstPixel] = start[columns[p]/4+k] < d
+//
+// where first is 1 with the rest of a 64-bit word clear, and where it is 0 with the rest as it was,
+//
+// for p < pixels and k < 16, and that for each of lines rows: xLine elements of x and dstLine of dst apart. zip[i] has x[i] in its
+// lower half and x[i+xRow] in its upper one. d is the number of bits in which the window at x[p*xPixel] differs from the filter,
+// w[i*16+k] for i < 5: taps 00 01, 10 11, 20 21, 02 12 and 22, the upper half of which does not count. Counts are at least 1.
+//
+//go:noescape
+func Popcount16Bits(dst *uint16, start *int32, columns *uint32, x *uint16, zip, w *uint32, pixels, xRow, xPixel, dstPixel, lines, xLine, dstLine, first int)
+
+// Compact16 writes the lowest 16 bits of the words of src to dst: of each of rows rows n words, to elements dstRow apart. Counts are at
+// least 1.
+//
+//go:noescape
+func Compact16(dst *uint16, src *uint64, rows, n, dstRow int)
+
+// Compact32 writes the lowest 32 bits of the words of src to dst: of each of rows rows n words, to elements dstRow apart. Counts are at
+// least 1.
+//
+//go:noescape
+func Compact32(dst *uint32, src *uint64, rows, n, dstRow int)
+
+// Zip16 is dst[i] = x[i] | y[i]<<16 for i < n, rounded up to a multiple of 16.
+//
+//go:noescape
+func Zip16(dst *uint32, x, y *uint16, n int)
+
+// RowCounts is dst[p*dstPixel+i] = full - 2*d[p*dPixel+i] for p < pixels and i < n, a multiple of 4.
+//
+//go:noescape
+func RowCounts(dst *int32, d *uint8, full, n, pixels, dstPixel, dPixel int)
+
+// SpreadRow is dst[p*dstPixel+i] = d[p*dPixel+j] for p < pixels and i < 8, where j is value i of order.
+//
+//go:noescape
+func SpreadRow(dst, d, order *uint8, pixels, dstPixel, dPixel int)
+
+// RowBits64 writes bits of panels of 64 values, bit i of m being d[p*64+i] < limits[i]:
+//
+//	v = dst[p*dstPixel+r*dstRow]
+//	v = v&old | ((m>>(right+r*perRow)&keep)<<left ^ flip)
+//
+// for p < pixels and r < rows. Counts are at least 1, and shifts at most 63.
+//
+//go:noescape
+func RowBits64(dst *uint64, d, limits *uint8, pixels, dstPixel, rows, dstRow, perRow int, right, left, keep, old, flip uint64)
+
+// RowBits16 writes bits of panels of 16 values, bit i of m being d[p*16+i] < limits[i]:
+//
+//	v = dst[p*dstPixel+r*dstRow]
+//	v = v&old | ((m>>(right+r*perRow)&keep)<<left ^ flip)
+//
+// for p < pixels and r < rows. Counts are at least 1, and shifts at most 63.
+//
+//go:noescape
+func RowBits16(dst *uint64, d, limits *uint8, pixels, dstPixel, rows, dstRow, perRow int, right, left, keep, old, flip uint64)
+
+// RowFloats16 is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
+// for p < pixels and i < 16, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowFloats16(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, dstPixel, bitsPixel, dPixel int)
+
+// RowFloats16Signs is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
+// for p < pixels and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits.
+//
+//go:noescape
+func RowFloats16Signs(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, dstPixel, bitsPixel, dPixel int)
+
+// RowFloats16Add is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// for p < pixels and i < 16, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowFloats16Add(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, dstPixel, bitsPixel, dPixel int)
+
+// RowFloats16AddSigns is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// for p < pixels and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits.
+//
+//go:noescape
+func RowFloats16AddSigns(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, dstPixel, bitsPixel, dPixel int)
+
+// RowFloats8 is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
+// for p < pixels and i < 8, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowFloats8(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, dstPixel, bitsPixel, dPixel int)
+
+// RowFloats8Signs is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i]))
+// for p < pixels and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits.
+//
+//go:noescape
+func RowFloats8Signs(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, dstPixel, bitsPixel, dPixel int)
+
+// RowFloats8Add is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// for p < pixels and i < 8, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowFloats8Add(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, dstPixel, bitsPixel, dPixel int)
+
+// RowFloats8AddSigns is dst[p*dstPixel+i] = min(clip, max(-clip, scale[i]*(full - 2*d[p*dPixel+i]) + bias[i] + shortcut[p*dstPixel+i]))
+// for p < pixels and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits.
+//
+//go:noescape
+func RowFloats8AddSigns(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, dstPixel, bitsPixel, dPixel int)
+
+// RowTile16 is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i]))
+// for p < pixels, r < copies and i < 16, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowTile16(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, copies, copyStep, dstPixel, bitsPixel, dPixel int)
+
+// RowTile16Signs is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i]))
+// for p < pixels, r < copies and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits, and at each copyStep/8 bytes on from there.
+//
+//go:noescape
+func RowTile16Signs(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, copies, copyStep, dstPixel, bitsPixel, dPixel int)
+
+// RowTile16Add is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i] + shortcut[p*dstPixel+r*copyStep+i]))
+// for p < pixels, r < copies and i < 16, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowTile16Add(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, copies, copyStep, dstPixel, bitsPixel, dPixel int)
+
+// RowTile16AddSigns is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i] + shortcut[p*dstPixel+r*copyStep+i]))
+// for p < pixels, r < copies and i < 16, each operation rounded; NaN stays NaN. Their signs are 16 bits at byte p*bitsPixel of bits, and at each copyStep/8 bytes on from there.
+//
+//go:noescape
+func RowTile16AddSigns(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, copies, copyStep, dstPixel, bitsPixel, dPixel int)
+
+// RowTile8 is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i]))
+// for p < pixels, r < copies and i < 8, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowTile8(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, copies, copyStep, dstPixel, bitsPixel, dPixel int)
+
+// RowTile8Signs is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i]))
+// for p < pixels, r < copies and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits, and at each copyStep/8 bytes on from there.
+//
+//go:noescape
+func RowTile8Signs(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, copies, copyStep, dstPixel, bitsPixel, dPixel int)
+
+// RowTile8Add is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i] + shortcut[p*dstPixel+r*copyStep+i]))
+// for p < pixels, r < copies and i < 8, each operation rounded; NaN stays NaN.
+//
+//go:noescape
+func RowTile8Add(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, copies, copyStep, dstPixel, bitsPixel, dPixel int)
+
+// RowTile8AddSigns is dst[p*dstPixel+r*copyStep+i] = min(clip, max(-clip, scale[r*copyStep+i]*(full - 2*d[p*dPixel+i]) + bias[r*copyStep+i] + shortcut[p*dstPixel+r*copyStep+i]))
+// for p < pixels, r < copies and i < 8, each operation rounded; NaN stays NaN. Their signs are 8 bits at byte p*bitsPixel of bits, and at each copyStep/8 bytes on from there.
+//
+//go:noescape
+func RowTile8AddSigns(dst, shortcut *float32, bits *uint8, d *uint8, scale, bias *float32, clip, full float32, pixels, copies, copyStep, dstPixel, bitsPixel, dPixel int)

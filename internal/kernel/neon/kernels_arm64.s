@@ -2508,10 +2508,7 @@ TEXT ·BlockForward16(SB), NOSPLIT, $0-104
 	VDUP R9, V16.S4
 	MOVD $0xbf800000, R9
 	VDUP R9, V17.S4
-	VMOVQ $0x0000000200000001, $0x0000000800000004, V18
-	VSHL $4, V18.S4, V19.S4
-	VSHL $4, V19.S4, V20.S4
-	VSHL $4, V20.S4, V21.S4
+	VMOVQ $0x8040201008040201, $0x8040201008040201, V18
 
 pixel1:
 	MOVD scale+56(FP), R9
@@ -2523,127 +2520,125 @@ copy2:
 	MOVD steps+80(FP), R13
 
 step3:
-	FLDPQ (R12), (F26, F27)
-	WORD $0x0f10a75c // sshll v28.4s, v26.4h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e617b9d // fcvtl2 v29.2d, v28.4s
-	WORD $0x0e617b9c // fcvtl v28.2d, v28.2s
-	FLDPQ.P 32(R9), (F30, F31)
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	WORD $0x6e7fdfbd // fmul v29.2d, v29.2d, v31.2d
-	FLDPQ.P 32(R10), (F30, F31)
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x4e7fd7bd // fadd v29.2d, v29.2d, v31.2d
-	WORD $0x0e616b96 // fcvtn v22.2s, v28.2d
-	WORD $0x4e616bb6 // fcvtn2 v22.4s, v29.2d
-	WORD $0x4f10a75c // sshll2 v28.4s, v26.8h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e617b9d // fcvtl2 v29.2d, v28.4s
-	WORD $0x0e617b9c // fcvtl v28.2d, v28.2s
-	FLDPQ.P 32(R9), (F30, F31)
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	WORD $0x6e7fdfbd // fmul v29.2d, v29.2d, v31.2d
-	FLDPQ.P 32(R10), (F30, F31)
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x4e7fd7bd // fadd v29.2d, v29.2d, v31.2d
-	WORD $0x0e616b97 // fcvtn v23.2s, v28.2d
-	WORD $0x4e616bb7 // fcvtn2 v23.4s, v29.2d
-	WORD $0x0f10a77c // sshll v28.4s, v27.4h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e617b9d // fcvtl2 v29.2d, v28.4s
-	WORD $0x0e617b9c // fcvtl v28.2d, v28.2s
-	FLDPQ.P 32(R9), (F30, F31)
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	WORD $0x6e7fdfbd // fmul v29.2d, v29.2d, v31.2d
-	FLDPQ.P 32(R10), (F30, F31)
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x4e7fd7bd // fadd v29.2d, v29.2d, v31.2d
-	WORD $0x0e616b98 // fcvtn v24.2s, v28.2d
-	WORD $0x4e616bb8 // fcvtn2 v24.4s, v29.2d
-	WORD $0x4f10a77c // sshll2 v28.4s, v27.8h, #0
-	WORD $0x4e21db9c // scvtf v28.4s, v28.4s
-	WORD $0x4e617b9d // fcvtl2 v29.2d, v28.4s
-	WORD $0x0e617b9c // fcvtl v28.2d, v28.2s
-	FLDPQ.P 32(R9), (F30, F31)
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	WORD $0x6e7fdfbd // fmul v29.2d, v29.2d, v31.2d
-	FLDPQ.P 32(R10), (F30, F31)
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x4e7fd7bd // fadd v29.2d, v29.2d, v31.2d
-	WORD $0x0e616b99 // fcvtn v25.2s, v28.2d
-	WORD $0x4e616bb9 // fcvtn2 v25.4s, v29.2d
+	FLDPQ (R12), (F23, F24)
+	WORD $0x0f10a6f9 // sshll v25.4s, v23.4h, #0
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e617b3a // fcvtl2 v26.2d, v25.4s
+	WORD $0x0e617b39 // fcvtl v25.2d, v25.2s
+	FLDPQ.P 32(R9), (F27, F28)
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	WORD $0x6e7cdf5a // fmul v26.2d, v26.2d, v28.2d
+	FLDPQ.P 32(R10), (F27, F28)
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
+	WORD $0x0e616b33 // fcvtn v19.2s, v25.2d
+	WORD $0x4e616b53 // fcvtn2 v19.4s, v26.2d
+	WORD $0x4f10a6f9 // sshll2 v25.4s, v23.8h, #0
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e617b3a // fcvtl2 v26.2d, v25.4s
+	WORD $0x0e617b39 // fcvtl v25.2d, v25.2s
+	FLDPQ.P 32(R9), (F27, F28)
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	WORD $0x6e7cdf5a // fmul v26.2d, v26.2d, v28.2d
+	FLDPQ.P 32(R10), (F27, F28)
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
+	WORD $0x0e616b34 // fcvtn v20.2s, v25.2d
+	WORD $0x4e616b54 // fcvtn2 v20.4s, v26.2d
+	WORD $0x0f10a719 // sshll v25.4s, v24.4h, #0
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e617b3a // fcvtl2 v26.2d, v25.4s
+	WORD $0x0e617b39 // fcvtl v25.2d, v25.2s
+	FLDPQ.P 32(R9), (F27, F28)
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	WORD $0x6e7cdf5a // fmul v26.2d, v26.2d, v28.2d
+	FLDPQ.P 32(R10), (F27, F28)
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
+	WORD $0x0e616b35 // fcvtn v21.2s, v25.2d
+	WORD $0x4e616b55 // fcvtn2 v21.4s, v26.2d
+	WORD $0x4f10a719 // sshll2 v25.4s, v24.8h, #0
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e617b3a // fcvtl2 v26.2d, v25.4s
+	WORD $0x0e617b39 // fcvtl v25.2d, v25.2s
+	FLDPQ.P 32(R9), (F27, F28)
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	WORD $0x6e7cdf5a // fmul v26.2d, v26.2d, v28.2d
+	FLDPQ.P 32(R10), (F27, F28)
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
+	WORD $0x0e616b36 // fcvtn v22.2s, v25.2d
+	WORD $0x4e616b56 // fcvtn2 v22.4s, v26.2d
 	ADD $32, R12, R12
 	CBZ R4, plain4
-	FLDPQ.P 32(R4), (F26, F27)
-	FLDPQ.P 32(R4), (F28, F29)
+	FLDPQ.P 32(R4), (F23, F24)
+	FLDPQ.P 32(R4), (F25, F26)
+	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
+	WORD $0x4e38d694 // fadd v20.4s, v20.4s, v24.4s
+	WORD $0x4e39d6b5 // fadd v21.4s, v21.4s, v25.4s
 	WORD $0x4e3ad6d6 // fadd v22.4s, v22.4s, v26.4s
-	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
-	WORD $0x4e3cd718 // fadd v24.4s, v24.4s, v28.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 
 plain4:
+	WORD $0x4e31f673 // fmax v19.4s, v19.4s, v17.4s
+	WORD $0x4e31f694 // fmax v20.4s, v20.4s, v17.4s
+	WORD $0x4e31f6b5 // fmax v21.4s, v21.4s, v17.4s
 	WORD $0x4e31f6d6 // fmax v22.4s, v22.4s, v17.4s
-	WORD $0x4e31f6f7 // fmax v23.4s, v23.4s, v17.4s
-	WORD $0x4e31f718 // fmax v24.4s, v24.4s, v17.4s
-	WORD $0x4e31f739 // fmax v25.4s, v25.4s, v17.4s
+	WORD $0x4eb0f673 // fmin v19.4s, v19.4s, v16.4s
+	WORD $0x4eb0f694 // fmin v20.4s, v20.4s, v16.4s
+	WORD $0x4eb0f6b5 // fmin v21.4s, v21.4s, v16.4s
 	WORD $0x4eb0f6d6 // fmin v22.4s, v22.4s, v16.4s
-	WORD $0x4eb0f6f7 // fmin v23.4s, v23.4s, v16.4s
-	WORD $0x4eb0f718 // fmin v24.4s, v24.4s, v16.4s
-	WORD $0x4eb0f739 // fmin v25.4s, v25.4s, v16.4s
-	FSTPQ.P (F22, F23), 32(R0)
-	FSTPQ.P (F24, F25), 32(R0)
+	FSTPQ.P (F19, F20), 32(R0)
+	FSTPQ.P (F21, F22), 32(R0)
+	WORD $0x4ea0ea77 // fcmlt v23.4s, v19.4s, #0.0
+	WORD $0x4ea0ea98 // fcmlt v24.4s, v20.4s, #0.0
+	WORD $0x4ea0eab9 // fcmlt v25.4s, v21.4s, #0.0
 	WORD $0x4ea0eada // fcmlt v26.4s, v22.4s, #0.0
-	WORD $0x4ea0eafb // fcmlt v27.4s, v23.4s, #0.0
-	WORD $0x4ea0eb1c // fcmlt v28.4s, v24.4s, #0.0
-	WORD $0x4ea0eb3d // fcmlt v29.4s, v25.4s, #0.0
-	VAND V18.B16, V26.B16, V26.B16
-	VAND V19.B16, V27.B16, V27.B16
-	VAND V20.B16, V28.B16, V28.B16
-	VAND V21.B16, V29.B16, V29.B16
-	VORR V29.B16, V26.B16, V26.B16
-	VORR V28.B16, V27.B16, V27.B16
-	VORR V27.B16, V26.B16, V26.B16
-	VADDV V26.S4, V26
-	VMOV V26.S[0], R14
+	VUZP1 V24.H8, V23.H8, V23.H8
+	VUZP1 V26.H8, V25.H8, V24.H8
+	VUZP1 V24.B16, V23.B16, V23.B16
+	VAND V18.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VMOV V23.H[0], R14
 	MOVH.P R14, 2(R2)
+	WORD $0x6eb3ee17 // facgt v23.4s, v16.4s, v19.4s
+	WORD $0x6eb4ee18 // facgt v24.4s, v16.4s, v20.4s
+	WORD $0x6eb5ee19 // facgt v25.4s, v16.4s, v21.4s
 	WORD $0x6eb6ee1a // facgt v26.4s, v16.4s, v22.4s
-	WORD $0x6eb7ee1b // facgt v27.4s, v16.4s, v23.4s
-	WORD $0x6eb8ee1c // facgt v28.4s, v16.4s, v24.4s
-	WORD $0x6eb9ee1d // facgt v29.4s, v16.4s, v25.4s
-	VAND V18.B16, V26.B16, V26.B16
-	VAND V19.B16, V27.B16, V27.B16
-	VAND V20.B16, V28.B16, V28.B16
-	VAND V21.B16, V29.B16, V29.B16
-	VORR V29.B16, V26.B16, V26.B16
-	VORR V28.B16, V27.B16, V27.B16
-	VORR V27.B16, V26.B16, V26.B16
-	VADDV V26.S4, V26
-	VMOV V26.S[0], R15
+	VUZP1 V24.H8, V23.H8, V23.H8
+	VUZP1 V26.H8, V25.H8, V24.H8
+	VUZP1 V24.B16, V23.B16, V23.B16
+	VAND V18.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VMOV V23.H[0], R15
 	MOVH.P R15, 2(R1)
-	WORD $0x4e617adb // fcvtl2 v27.2d, v22.4s
-	WORD $0x0e617ada // fcvtl v26.2d, v22.2s
-	WORD $0x4e7ad400 // fadd v0.2d, v0.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V8.D2
-	WORD $0x4e7bd421 // fadd v1.2d, v1.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V9.D2
-	WORD $0x4e617afb // fcvtl2 v27.2d, v23.4s
-	WORD $0x0e617afa // fcvtl v26.2d, v23.2s
-	WORD $0x4e7ad442 // fadd v2.2d, v2.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V10.D2
-	WORD $0x4e7bd463 // fadd v3.2d, v3.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V11.D2
-	WORD $0x4e617b1b // fcvtl2 v27.2d, v24.4s
-	WORD $0x0e617b1a // fcvtl v26.2d, v24.2s
-	WORD $0x4e7ad484 // fadd v4.2d, v4.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V12.D2
-	WORD $0x4e7bd4a5 // fadd v5.2d, v5.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V13.D2
-	WORD $0x4e617b3b // fcvtl2 v27.2d, v25.4s
-	WORD $0x0e617b3a // fcvtl v26.2d, v25.2s
-	WORD $0x4e7ad4c6 // fadd v6.2d, v6.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V14.D2
-	WORD $0x4e7bd4e7 // fadd v7.2d, v7.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V15.D2
+	WORD $0x4e617a78 // fcvtl2 v24.2d, v19.4s
+	WORD $0x0e617a77 // fcvtl v23.2d, v19.2s
+	WORD $0x4e77d400 // fadd v0.2d, v0.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V8.D2
+	WORD $0x4e78d421 // fadd v1.2d, v1.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V9.D2
+	WORD $0x4e617a98 // fcvtl2 v24.2d, v20.4s
+	WORD $0x0e617a97 // fcvtl v23.2d, v20.2s
+	WORD $0x4e77d442 // fadd v2.2d, v2.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V10.D2
+	WORD $0x4e78d463 // fadd v3.2d, v3.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V11.D2
+	WORD $0x4e617ab8 // fcvtl2 v24.2d, v21.4s
+	WORD $0x0e617ab7 // fcvtl v23.2d, v21.2s
+	WORD $0x4e77d484 // fadd v4.2d, v4.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V12.D2
+	WORD $0x4e78d4a5 // fadd v5.2d, v5.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V13.D2
+	WORD $0x4e617ad8 // fcvtl2 v24.2d, v22.4s
+	WORD $0x0e617ad7 // fcvtl v23.2d, v22.2s
+	WORD $0x4e77d4c6 // fadd v6.2d, v6.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V14.D2
+	WORD $0x4e78d4e7 // fadd v7.2d, v7.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V15.D2
 	SUBS $1, R13, R13
 	BNE step3
 	SUBS $1, R11, R11
@@ -2914,10 +2909,7 @@ TEXT ·BlockForward8(SB), NOSPLIT, $0-104
 	VDUP R9, V16.S4
 	MOVD $0xbf800000, R9
 	VDUP R9, V17.S4
-	VMOVQ $0x0000000200000001, $0x0000000800000004, V18
-	VSHL $4, V18.S4, V19.S4
-	VSHL $4, V19.S4, V20.S4
-	VSHL $4, V20.S4, V21.S4
+	VMOVQ $0x8040201008040201, $0x8040201008040201, V18
 
 pixel1:
 	MOVD scale+56(FP), R9
@@ -2929,126 +2921,124 @@ copy2:
 	MOVD steps+80(FP), R13
 
 step3:
-	FMOVQ (R12), F26
-	WORD $0x0f10a75b // sshll v27.4s, v26.4h, #0
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
-	WORD $0x4e617b7c // fcvtl2 v28.2d, v27.4s
-	WORD $0x0e617b7b // fcvtl v27.2d, v27.2s
-	FLDPQ.P 32(R9), (F29, F30)
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	FLDPQ.P 32(R10), (F29, F30)
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x0e616b76 // fcvtn v22.2s, v27.2d
-	WORD $0x4e616b96 // fcvtn2 v22.4s, v28.2d
-	WORD $0x4f10a75b // sshll2 v27.4s, v26.8h, #0
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
-	WORD $0x4e617b7c // fcvtl2 v28.2d, v27.4s
-	WORD $0x0e617b7b // fcvtl v27.2d, v27.2s
-	FLDPQ.P 32(R9), (F29, F30)
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	FLDPQ.P 32(R10), (F29, F30)
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x0e616b77 // fcvtn v23.2s, v27.2d
-	WORD $0x4e616b97 // fcvtn2 v23.4s, v28.2d
-	WORD $0x0f10a75b // sshll v27.4s, v26.4h, #0
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
-	WORD $0x4e617b7c // fcvtl2 v28.2d, v27.4s
-	WORD $0x0e617b7b // fcvtl v27.2d, v27.2s
-	FLDPQ.P 32(R9), (F29, F30)
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	FLDPQ.P 32(R10), (F29, F30)
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x0e616b78 // fcvtn v24.2s, v27.2d
-	WORD $0x4e616b98 // fcvtn2 v24.4s, v28.2d
-	WORD $0x4f10a75b // sshll2 v27.4s, v26.8h, #0
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
-	WORD $0x4e617b7c // fcvtl2 v28.2d, v27.4s
-	WORD $0x0e617b7b // fcvtl v27.2d, v27.2s
-	FLDPQ.P 32(R9), (F29, F30)
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	FLDPQ.P 32(R10), (F29, F30)
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x0e616b79 // fcvtn v25.2s, v27.2d
-	WORD $0x4e616b99 // fcvtn2 v25.4s, v28.2d
+	FMOVQ (R12), F23
+	WORD $0x0f10a6f8 // sshll v24.4s, v23.4h, #0
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e617b19 // fcvtl2 v25.2d, v24.4s
+	WORD $0x0e617b18 // fcvtl v24.2d, v24.2s
+	FLDPQ.P 32(R9), (F26, F27)
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	FLDPQ.P 32(R10), (F26, F27)
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x0e616b13 // fcvtn v19.2s, v24.2d
+	WORD $0x4e616b33 // fcvtn2 v19.4s, v25.2d
+	WORD $0x4f10a6f8 // sshll2 v24.4s, v23.8h, #0
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e617b19 // fcvtl2 v25.2d, v24.4s
+	WORD $0x0e617b18 // fcvtl v24.2d, v24.2s
+	FLDPQ.P 32(R9), (F26, F27)
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	FLDPQ.P 32(R10), (F26, F27)
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x0e616b14 // fcvtn v20.2s, v24.2d
+	WORD $0x4e616b34 // fcvtn2 v20.4s, v25.2d
+	WORD $0x0f10a6f8 // sshll v24.4s, v23.4h, #0
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e617b19 // fcvtl2 v25.2d, v24.4s
+	WORD $0x0e617b18 // fcvtl v24.2d, v24.2s
+	FLDPQ.P 32(R9), (F26, F27)
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	FLDPQ.P 32(R10), (F26, F27)
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x0e616b15 // fcvtn v21.2s, v24.2d
+	WORD $0x4e616b35 // fcvtn2 v21.4s, v25.2d
+	WORD $0x4f10a6f8 // sshll2 v24.4s, v23.8h, #0
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e617b19 // fcvtl2 v25.2d, v24.4s
+	WORD $0x0e617b18 // fcvtl v24.2d, v24.2s
+	FLDPQ.P 32(R9), (F26, F27)
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	FLDPQ.P 32(R10), (F26, F27)
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x0e616b16 // fcvtn v22.2s, v24.2d
+	WORD $0x4e616b36 // fcvtn2 v22.4s, v25.2d
 	CBZ R4, plain4
-	FLDPQ.P 32(R4), (F26, F27)
-	FLDPQ.P 32(R4), (F28, F29)
+	FLDPQ.P 32(R4), (F23, F24)
+	FLDPQ.P 32(R4), (F25, F26)
+	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
+	WORD $0x4e38d694 // fadd v20.4s, v20.4s, v24.4s
+	WORD $0x4e39d6b5 // fadd v21.4s, v21.4s, v25.4s
 	WORD $0x4e3ad6d6 // fadd v22.4s, v22.4s, v26.4s
-	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
-	WORD $0x4e3cd718 // fadd v24.4s, v24.4s, v28.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 
 plain4:
+	WORD $0x4e31f673 // fmax v19.4s, v19.4s, v17.4s
+	WORD $0x4e31f694 // fmax v20.4s, v20.4s, v17.4s
+	WORD $0x4e31f6b5 // fmax v21.4s, v21.4s, v17.4s
 	WORD $0x4e31f6d6 // fmax v22.4s, v22.4s, v17.4s
-	WORD $0x4e31f6f7 // fmax v23.4s, v23.4s, v17.4s
-	WORD $0x4e31f718 // fmax v24.4s, v24.4s, v17.4s
-	WORD $0x4e31f739 // fmax v25.4s, v25.4s, v17.4s
+	WORD $0x4eb0f673 // fmin v19.4s, v19.4s, v16.4s
+	WORD $0x4eb0f694 // fmin v20.4s, v20.4s, v16.4s
+	WORD $0x4eb0f6b5 // fmin v21.4s, v21.4s, v16.4s
 	WORD $0x4eb0f6d6 // fmin v22.4s, v22.4s, v16.4s
-	WORD $0x4eb0f6f7 // fmin v23.4s, v23.4s, v16.4s
-	WORD $0x4eb0f718 // fmin v24.4s, v24.4s, v16.4s
-	WORD $0x4eb0f739 // fmin v25.4s, v25.4s, v16.4s
-	FSTPQ.P (F22, F23), 32(R0)
-	FSTPQ.P (F24, F25), 32(R0)
+	FSTPQ.P (F19, F20), 32(R0)
+	FSTPQ.P (F21, F22), 32(R0)
+	WORD $0x4ea0ea77 // fcmlt v23.4s, v19.4s, #0.0
+	WORD $0x4ea0ea98 // fcmlt v24.4s, v20.4s, #0.0
+	WORD $0x4ea0eab9 // fcmlt v25.4s, v21.4s, #0.0
 	WORD $0x4ea0eada // fcmlt v26.4s, v22.4s, #0.0
-	WORD $0x4ea0eafb // fcmlt v27.4s, v23.4s, #0.0
-	WORD $0x4ea0eb1c // fcmlt v28.4s, v24.4s, #0.0
-	WORD $0x4ea0eb3d // fcmlt v29.4s, v25.4s, #0.0
-	VAND V18.B16, V26.B16, V26.B16
-	VAND V19.B16, V27.B16, V27.B16
-	VAND V20.B16, V28.B16, V28.B16
-	VAND V21.B16, V29.B16, V29.B16
-	VORR V29.B16, V26.B16, V26.B16
-	VORR V28.B16, V27.B16, V27.B16
-	VORR V27.B16, V26.B16, V26.B16
-	VADDV V26.S4, V26
-	VMOV V26.S[0], R14
+	VUZP1 V24.H8, V23.H8, V23.H8
+	VUZP1 V26.H8, V25.H8, V24.H8
+	VUZP1 V24.B16, V23.B16, V23.B16
+	VAND V18.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VMOV V23.H[0], R14
 	MOVH.P R14, 2(R2)
+	WORD $0x6eb3ee17 // facgt v23.4s, v16.4s, v19.4s
+	WORD $0x6eb4ee18 // facgt v24.4s, v16.4s, v20.4s
+	WORD $0x6eb5ee19 // facgt v25.4s, v16.4s, v21.4s
 	WORD $0x6eb6ee1a // facgt v26.4s, v16.4s, v22.4s
-	WORD $0x6eb7ee1b // facgt v27.4s, v16.4s, v23.4s
-	WORD $0x6eb8ee1c // facgt v28.4s, v16.4s, v24.4s
-	WORD $0x6eb9ee1d // facgt v29.4s, v16.4s, v25.4s
-	VAND V18.B16, V26.B16, V26.B16
-	VAND V19.B16, V27.B16, V27.B16
-	VAND V20.B16, V28.B16, V28.B16
-	VAND V21.B16, V29.B16, V29.B16
-	VORR V29.B16, V26.B16, V26.B16
-	VORR V28.B16, V27.B16, V27.B16
-	VORR V27.B16, V26.B16, V26.B16
-	VADDV V26.S4, V26
-	VMOV V26.S[0], R15
+	VUZP1 V24.H8, V23.H8, V23.H8
+	VUZP1 V26.H8, V25.H8, V24.H8
+	VUZP1 V24.B16, V23.B16, V23.B16
+	VAND V18.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VMOV V23.H[0], R15
 	MOVH.P R15, 2(R1)
-	WORD $0x4e617adb // fcvtl2 v27.2d, v22.4s
-	WORD $0x0e617ada // fcvtl v26.2d, v22.2s
-	WORD $0x4e7ad400 // fadd v0.2d, v0.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V8.D2
-	WORD $0x4e7bd421 // fadd v1.2d, v1.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V9.D2
-	WORD $0x4e617afb // fcvtl2 v27.2d, v23.4s
-	WORD $0x0e617afa // fcvtl v26.2d, v23.2s
-	WORD $0x4e7ad442 // fadd v2.2d, v2.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V10.D2
-	WORD $0x4e7bd463 // fadd v3.2d, v3.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V11.D2
-	WORD $0x4e617b1b // fcvtl2 v27.2d, v24.4s
-	WORD $0x0e617b1a // fcvtl v26.2d, v24.2s
-	WORD $0x4e7ad484 // fadd v4.2d, v4.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V12.D2
-	WORD $0x4e7bd4a5 // fadd v5.2d, v5.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V13.D2
-	WORD $0x4e617b3b // fcvtl2 v27.2d, v25.4s
-	WORD $0x0e617b3a // fcvtl v26.2d, v25.2s
-	WORD $0x4e7ad4c6 // fadd v6.2d, v6.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V14.D2
-	WORD $0x4e7bd4e7 // fadd v7.2d, v7.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V15.D2
+	WORD $0x4e617a78 // fcvtl2 v24.2d, v19.4s
+	WORD $0x0e617a77 // fcvtl v23.2d, v19.2s
+	WORD $0x4e77d400 // fadd v0.2d, v0.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V8.D2
+	WORD $0x4e78d421 // fadd v1.2d, v1.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V9.D2
+	WORD $0x4e617a98 // fcvtl2 v24.2d, v20.4s
+	WORD $0x0e617a97 // fcvtl v23.2d, v20.2s
+	WORD $0x4e77d442 // fadd v2.2d, v2.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V10.D2
+	WORD $0x4e78d463 // fadd v3.2d, v3.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V11.D2
+	WORD $0x4e617ab8 // fcvtl2 v24.2d, v21.4s
+	WORD $0x0e617ab7 // fcvtl v23.2d, v21.2s
+	WORD $0x4e77d484 // fadd v4.2d, v4.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V12.D2
+	WORD $0x4e78d4a5 // fadd v5.2d, v5.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V13.D2
+	WORD $0x4e617ad8 // fcvtl2 v24.2d, v22.4s
+	WORD $0x0e617ad7 // fcvtl v23.2d, v22.2s
+	WORD $0x4e77d4c6 // fadd v6.2d, v6.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V14.D2
+	WORD $0x4e78d4e7 // fadd v7.2d, v7.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V15.D2
 	SUBS $1, R13, R13
 	BNE step3
 	SUBS $1, R11, R11
@@ -3293,10 +3283,7 @@ TEXT ·BlockForward4(SB), NOSPLIT, $0-104
 	VDUP R9, V16.S4
 	MOVD $0xbf800000, R9
 	VDUP R9, V17.S4
-	VMOVQ $0x0000000200000001, $0x0000000800000004, V18
-	VSHL $4, V18.S4, V19.S4
-	VSHL $4, V19.S4, V20.S4
-	VSHL $4, V20.S4, V21.S4
+	VMOVQ $0x8040201008040201, $0x8040201008040201, V18
 
 pixel1:
 	MOVD scale+56(FP), R9
@@ -3308,126 +3295,124 @@ copy2:
 	MOVD steps+80(FP), R13
 
 step3:
-	FMOVD (R12), F26
-	WORD $0x0f10a75b // sshll v27.4s, v26.4h, #0
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
-	WORD $0x4e617b7c // fcvtl2 v28.2d, v27.4s
-	WORD $0x0e617b7b // fcvtl v27.2d, v27.2s
-	FLDPQ.P 32(R9), (F29, F30)
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	FLDPQ.P 32(R10), (F29, F30)
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x0e616b76 // fcvtn v22.2s, v27.2d
-	WORD $0x4e616b96 // fcvtn2 v22.4s, v28.2d
-	WORD $0x0f10a75b // sshll v27.4s, v26.4h, #0
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
-	WORD $0x4e617b7c // fcvtl2 v28.2d, v27.4s
-	WORD $0x0e617b7b // fcvtl v27.2d, v27.2s
-	FLDPQ.P 32(R9), (F29, F30)
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	FLDPQ.P 32(R10), (F29, F30)
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x0e616b77 // fcvtn v23.2s, v27.2d
-	WORD $0x4e616b97 // fcvtn2 v23.4s, v28.2d
-	WORD $0x0f10a75b // sshll v27.4s, v26.4h, #0
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
-	WORD $0x4e617b7c // fcvtl2 v28.2d, v27.4s
-	WORD $0x0e617b7b // fcvtl v27.2d, v27.2s
-	FLDPQ.P 32(R9), (F29, F30)
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	FLDPQ.P 32(R10), (F29, F30)
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x0e616b78 // fcvtn v24.2s, v27.2d
-	WORD $0x4e616b98 // fcvtn2 v24.4s, v28.2d
-	WORD $0x0f10a75b // sshll v27.4s, v26.4h, #0
-	WORD $0x4e21db7b // scvtf v27.4s, v27.4s
-	WORD $0x4e617b7c // fcvtl2 v28.2d, v27.4s
-	WORD $0x0e617b7b // fcvtl v27.2d, v27.2s
-	FLDPQ.P 32(R9), (F29, F30)
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	WORD $0x6e7edf9c // fmul v28.2d, v28.2d, v30.2d
-	FLDPQ.P 32(R10), (F29, F30)
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x4e7ed79c // fadd v28.2d, v28.2d, v30.2d
-	WORD $0x0e616b79 // fcvtn v25.2s, v27.2d
-	WORD $0x4e616b99 // fcvtn2 v25.4s, v28.2d
+	FMOVD (R12), F23
+	WORD $0x0f10a6f8 // sshll v24.4s, v23.4h, #0
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e617b19 // fcvtl2 v25.2d, v24.4s
+	WORD $0x0e617b18 // fcvtl v24.2d, v24.2s
+	FLDPQ.P 32(R9), (F26, F27)
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	FLDPQ.P 32(R10), (F26, F27)
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x0e616b13 // fcvtn v19.2s, v24.2d
+	WORD $0x4e616b33 // fcvtn2 v19.4s, v25.2d
+	WORD $0x0f10a6f8 // sshll v24.4s, v23.4h, #0
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e617b19 // fcvtl2 v25.2d, v24.4s
+	WORD $0x0e617b18 // fcvtl v24.2d, v24.2s
+	FLDPQ.P 32(R9), (F26, F27)
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	FLDPQ.P 32(R10), (F26, F27)
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x0e616b14 // fcvtn v20.2s, v24.2d
+	WORD $0x4e616b34 // fcvtn2 v20.4s, v25.2d
+	WORD $0x0f10a6f8 // sshll v24.4s, v23.4h, #0
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e617b19 // fcvtl2 v25.2d, v24.4s
+	WORD $0x0e617b18 // fcvtl v24.2d, v24.2s
+	FLDPQ.P 32(R9), (F26, F27)
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	FLDPQ.P 32(R10), (F26, F27)
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x0e616b15 // fcvtn v21.2s, v24.2d
+	WORD $0x4e616b35 // fcvtn2 v21.4s, v25.2d
+	WORD $0x0f10a6f8 // sshll v24.4s, v23.4h, #0
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e617b19 // fcvtl2 v25.2d, v24.4s
+	WORD $0x0e617b18 // fcvtl v24.2d, v24.2s
+	FLDPQ.P 32(R9), (F26, F27)
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	WORD $0x6e7bdf39 // fmul v25.2d, v25.2d, v27.2d
+	FLDPQ.P 32(R10), (F26, F27)
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x4e7bd739 // fadd v25.2d, v25.2d, v27.2d
+	WORD $0x0e616b16 // fcvtn v22.2s, v24.2d
+	WORD $0x4e616b36 // fcvtn2 v22.4s, v25.2d
 	CBZ R4, plain4
-	FLDPQ.P 32(R4), (F26, F27)
-	FLDPQ.P 32(R4), (F28, F29)
+	FLDPQ.P 32(R4), (F23, F24)
+	FLDPQ.P 32(R4), (F25, F26)
+	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
+	WORD $0x4e38d694 // fadd v20.4s, v20.4s, v24.4s
+	WORD $0x4e39d6b5 // fadd v21.4s, v21.4s, v25.4s
 	WORD $0x4e3ad6d6 // fadd v22.4s, v22.4s, v26.4s
-	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
-	WORD $0x4e3cd718 // fadd v24.4s, v24.4s, v28.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 
 plain4:
+	WORD $0x4e31f673 // fmax v19.4s, v19.4s, v17.4s
+	WORD $0x4e31f694 // fmax v20.4s, v20.4s, v17.4s
+	WORD $0x4e31f6b5 // fmax v21.4s, v21.4s, v17.4s
 	WORD $0x4e31f6d6 // fmax v22.4s, v22.4s, v17.4s
-	WORD $0x4e31f6f7 // fmax v23.4s, v23.4s, v17.4s
-	WORD $0x4e31f718 // fmax v24.4s, v24.4s, v17.4s
-	WORD $0x4e31f739 // fmax v25.4s, v25.4s, v17.4s
+	WORD $0x4eb0f673 // fmin v19.4s, v19.4s, v16.4s
+	WORD $0x4eb0f694 // fmin v20.4s, v20.4s, v16.4s
+	WORD $0x4eb0f6b5 // fmin v21.4s, v21.4s, v16.4s
 	WORD $0x4eb0f6d6 // fmin v22.4s, v22.4s, v16.4s
-	WORD $0x4eb0f6f7 // fmin v23.4s, v23.4s, v16.4s
-	WORD $0x4eb0f718 // fmin v24.4s, v24.4s, v16.4s
-	WORD $0x4eb0f739 // fmin v25.4s, v25.4s, v16.4s
-	FSTPQ.P (F22, F23), 32(R0)
-	FSTPQ.P (F24, F25), 32(R0)
+	FSTPQ.P (F19, F20), 32(R0)
+	FSTPQ.P (F21, F22), 32(R0)
+	WORD $0x4ea0ea77 // fcmlt v23.4s, v19.4s, #0.0
+	WORD $0x4ea0ea98 // fcmlt v24.4s, v20.4s, #0.0
+	WORD $0x4ea0eab9 // fcmlt v25.4s, v21.4s, #0.0
 	WORD $0x4ea0eada // fcmlt v26.4s, v22.4s, #0.0
-	WORD $0x4ea0eafb // fcmlt v27.4s, v23.4s, #0.0
-	WORD $0x4ea0eb1c // fcmlt v28.4s, v24.4s, #0.0
-	WORD $0x4ea0eb3d // fcmlt v29.4s, v25.4s, #0.0
-	VAND V18.B16, V26.B16, V26.B16
-	VAND V19.B16, V27.B16, V27.B16
-	VAND V20.B16, V28.B16, V28.B16
-	VAND V21.B16, V29.B16, V29.B16
-	VORR V29.B16, V26.B16, V26.B16
-	VORR V28.B16, V27.B16, V27.B16
-	VORR V27.B16, V26.B16, V26.B16
-	VADDV V26.S4, V26
-	VMOV V26.S[0], R14
+	VUZP1 V24.H8, V23.H8, V23.H8
+	VUZP1 V26.H8, V25.H8, V24.H8
+	VUZP1 V24.B16, V23.B16, V23.B16
+	VAND V18.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VMOV V23.H[0], R14
 	MOVH.P R14, 2(R2)
+	WORD $0x6eb3ee17 // facgt v23.4s, v16.4s, v19.4s
+	WORD $0x6eb4ee18 // facgt v24.4s, v16.4s, v20.4s
+	WORD $0x6eb5ee19 // facgt v25.4s, v16.4s, v21.4s
 	WORD $0x6eb6ee1a // facgt v26.4s, v16.4s, v22.4s
-	WORD $0x6eb7ee1b // facgt v27.4s, v16.4s, v23.4s
-	WORD $0x6eb8ee1c // facgt v28.4s, v16.4s, v24.4s
-	WORD $0x6eb9ee1d // facgt v29.4s, v16.4s, v25.4s
-	VAND V18.B16, V26.B16, V26.B16
-	VAND V19.B16, V27.B16, V27.B16
-	VAND V20.B16, V28.B16, V28.B16
-	VAND V21.B16, V29.B16, V29.B16
-	VORR V29.B16, V26.B16, V26.B16
-	VORR V28.B16, V27.B16, V27.B16
-	VORR V27.B16, V26.B16, V26.B16
-	VADDV V26.S4, V26
-	VMOV V26.S[0], R15
+	VUZP1 V24.H8, V23.H8, V23.H8
+	VUZP1 V26.H8, V25.H8, V24.H8
+	VUZP1 V24.B16, V23.B16, V23.B16
+	VAND V18.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VMOV V23.H[0], R15
 	MOVH.P R15, 2(R1)
-	WORD $0x4e617adb // fcvtl2 v27.2d, v22.4s
-	WORD $0x0e617ada // fcvtl v26.2d, v22.2s
-	WORD $0x4e7ad400 // fadd v0.2d, v0.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V8.D2
-	WORD $0x4e7bd421 // fadd v1.2d, v1.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V9.D2
-	WORD $0x4e617afb // fcvtl2 v27.2d, v23.4s
-	WORD $0x0e617afa // fcvtl v26.2d, v23.2s
-	WORD $0x4e7ad442 // fadd v2.2d, v2.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V10.D2
-	WORD $0x4e7bd463 // fadd v3.2d, v3.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V11.D2
-	WORD $0x4e617b1b // fcvtl2 v27.2d, v24.4s
-	WORD $0x0e617b1a // fcvtl v26.2d, v24.2s
-	WORD $0x4e7ad484 // fadd v4.2d, v4.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V12.D2
-	WORD $0x4e7bd4a5 // fadd v5.2d, v5.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V13.D2
-	WORD $0x4e617b3b // fcvtl2 v27.2d, v25.4s
-	WORD $0x0e617b3a // fcvtl v26.2d, v25.2s
-	WORD $0x4e7ad4c6 // fadd v6.2d, v6.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V14.D2
-	WORD $0x4e7bd4e7 // fadd v7.2d, v7.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V15.D2
+	WORD $0x4e617a78 // fcvtl2 v24.2d, v19.4s
+	WORD $0x0e617a77 // fcvtl v23.2d, v19.2s
+	WORD $0x4e77d400 // fadd v0.2d, v0.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V8.D2
+	WORD $0x4e78d421 // fadd v1.2d, v1.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V9.D2
+	WORD $0x4e617a98 // fcvtl2 v24.2d, v20.4s
+	WORD $0x0e617a97 // fcvtl v23.2d, v20.2s
+	WORD $0x4e77d442 // fadd v2.2d, v2.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V10.D2
+	WORD $0x4e78d463 // fadd v3.2d, v3.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V11.D2
+	WORD $0x4e617ab8 // fcvtl2 v24.2d, v21.4s
+	WORD $0x0e617ab7 // fcvtl v23.2d, v21.2s
+	WORD $0x4e77d484 // fadd v4.2d, v4.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V12.D2
+	WORD $0x4e78d4a5 // fadd v5.2d, v5.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V13.D2
+	WORD $0x4e617ad8 // fcvtl2 v24.2d, v22.4s
+	WORD $0x0e617ad7 // fcvtl v23.2d, v22.2s
+	WORD $0x4e77d4c6 // fadd v6.2d, v6.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V14.D2
+	WORD $0x4e78d4e7 // fadd v7.2d, v7.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V15.D2
 	SUBS $1, R13, R13
 	BNE step3
 	SUBS $1, R11, R11
@@ -3659,10 +3644,7 @@ TEXT ·NormForward16(SB), NOSPLIT, $0-104
 	VDUP R9, V16.S4
 	MOVD $0xbf800000, R9
 	VDUP R9, V17.S4
-	VMOVQ $0x0000000200000001, $0x0000000800000004, V18
-	VSHL $4, V18.S4, V19.S4
-	VSHL $4, V19.S4, V20.S4
-	VSHL $4, V20.S4, V21.S4
+	VMOVQ $0x8040201008040201, $0x8040201008040201, V18
 
 pixel1:
 	MOVD scale+56(FP), R9
@@ -3674,120 +3656,118 @@ copy2:
 	MOVD steps+80(FP), R13
 
 step3:
-	FLDPQ (R12), (F22, F23)
-	FLDPQ 32(R12), (F24, F25)
-	WORD $0x4e617adb // fcvtl2 v27.2d, v22.4s
-	WORD $0x0e617ada // fcvtl v26.2d, v22.2s
-	FLDPQ.P 32(R9), (F28, F29)
-	WORD $0x6e7cdf5a // fmul v26.2d, v26.2d, v28.2d
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	FLDPQ.P 32(R10), (F28, F29)
-	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x0e616b56 // fcvtn v22.2s, v26.2d
-	WORD $0x4e616b76 // fcvtn2 v22.4s, v27.2d
-	WORD $0x4e617afb // fcvtl2 v27.2d, v23.4s
-	WORD $0x0e617afa // fcvtl v26.2d, v23.2s
-	FLDPQ.P 32(R9), (F28, F29)
-	WORD $0x6e7cdf5a // fmul v26.2d, v26.2d, v28.2d
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	FLDPQ.P 32(R10), (F28, F29)
-	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x0e616b57 // fcvtn v23.2s, v26.2d
-	WORD $0x4e616b77 // fcvtn2 v23.4s, v27.2d
-	WORD $0x4e617b1b // fcvtl2 v27.2d, v24.4s
-	WORD $0x0e617b1a // fcvtl v26.2d, v24.2s
-	FLDPQ.P 32(R9), (F28, F29)
-	WORD $0x6e7cdf5a // fmul v26.2d, v26.2d, v28.2d
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	FLDPQ.P 32(R10), (F28, F29)
-	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x0e616b58 // fcvtn v24.2s, v26.2d
-	WORD $0x4e616b78 // fcvtn2 v24.4s, v27.2d
-	WORD $0x4e617b3b // fcvtl2 v27.2d, v25.4s
-	WORD $0x0e617b3a // fcvtl v26.2d, v25.2s
-	FLDPQ.P 32(R9), (F28, F29)
-	WORD $0x6e7cdf5a // fmul v26.2d, v26.2d, v28.2d
-	WORD $0x6e7ddf7b // fmul v27.2d, v27.2d, v29.2d
-	FLDPQ.P 32(R10), (F28, F29)
-	WORD $0x4e7cd75a // fadd v26.2d, v26.2d, v28.2d
-	WORD $0x4e7dd77b // fadd v27.2d, v27.2d, v29.2d
-	WORD $0x0e616b59 // fcvtn v25.2s, v26.2d
-	WORD $0x4e616b79 // fcvtn2 v25.4s, v27.2d
+	FLDPQ (R12), (F19, F20)
+	FLDPQ 32(R12), (F21, F22)
+	WORD $0x4e617a78 // fcvtl2 v24.2d, v19.4s
+	WORD $0x0e617a77 // fcvtl v23.2d, v19.2s
+	FLDPQ.P 32(R9), (F25, F26)
+	WORD $0x6e79def7 // fmul v23.2d, v23.2d, v25.2d
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	FLDPQ.P 32(R10), (F25, F26)
+	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x0e616af3 // fcvtn v19.2s, v23.2d
+	WORD $0x4e616b13 // fcvtn2 v19.4s, v24.2d
+	WORD $0x4e617a98 // fcvtl2 v24.2d, v20.4s
+	WORD $0x0e617a97 // fcvtl v23.2d, v20.2s
+	FLDPQ.P 32(R9), (F25, F26)
+	WORD $0x6e79def7 // fmul v23.2d, v23.2d, v25.2d
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	FLDPQ.P 32(R10), (F25, F26)
+	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x0e616af4 // fcvtn v20.2s, v23.2d
+	WORD $0x4e616b14 // fcvtn2 v20.4s, v24.2d
+	WORD $0x4e617ab8 // fcvtl2 v24.2d, v21.4s
+	WORD $0x0e617ab7 // fcvtl v23.2d, v21.2s
+	FLDPQ.P 32(R9), (F25, F26)
+	WORD $0x6e79def7 // fmul v23.2d, v23.2d, v25.2d
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	FLDPQ.P 32(R10), (F25, F26)
+	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x0e616af5 // fcvtn v21.2s, v23.2d
+	WORD $0x4e616b15 // fcvtn2 v21.4s, v24.2d
+	WORD $0x4e617ad8 // fcvtl2 v24.2d, v22.4s
+	WORD $0x0e617ad7 // fcvtl v23.2d, v22.2s
+	FLDPQ.P 32(R9), (F25, F26)
+	WORD $0x6e79def7 // fmul v23.2d, v23.2d, v25.2d
+	WORD $0x6e7adf18 // fmul v24.2d, v24.2d, v26.2d
+	FLDPQ.P 32(R10), (F25, F26)
+	WORD $0x4e79d6f7 // fadd v23.2d, v23.2d, v25.2d
+	WORD $0x4e7ad718 // fadd v24.2d, v24.2d, v26.2d
+	WORD $0x0e616af6 // fcvtn v22.2s, v23.2d
+	WORD $0x4e616b16 // fcvtn2 v22.4s, v24.2d
 	ADD $64, R12, R12
 	CBZ R4, plain4
-	FLDPQ.P 32(R4), (F26, F27)
-	FLDPQ.P 32(R4), (F28, F29)
+	FLDPQ.P 32(R4), (F23, F24)
+	FLDPQ.P 32(R4), (F25, F26)
+	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
+	WORD $0x4e38d694 // fadd v20.4s, v20.4s, v24.4s
+	WORD $0x4e39d6b5 // fadd v21.4s, v21.4s, v25.4s
 	WORD $0x4e3ad6d6 // fadd v22.4s, v22.4s, v26.4s
-	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
-	WORD $0x4e3cd718 // fadd v24.4s, v24.4s, v28.4s
-	WORD $0x4e3dd739 // fadd v25.4s, v25.4s, v29.4s
 
 plain4:
+	WORD $0x4e31f673 // fmax v19.4s, v19.4s, v17.4s
+	WORD $0x4e31f694 // fmax v20.4s, v20.4s, v17.4s
+	WORD $0x4e31f6b5 // fmax v21.4s, v21.4s, v17.4s
 	WORD $0x4e31f6d6 // fmax v22.4s, v22.4s, v17.4s
-	WORD $0x4e31f6f7 // fmax v23.4s, v23.4s, v17.4s
-	WORD $0x4e31f718 // fmax v24.4s, v24.4s, v17.4s
-	WORD $0x4e31f739 // fmax v25.4s, v25.4s, v17.4s
+	WORD $0x4eb0f673 // fmin v19.4s, v19.4s, v16.4s
+	WORD $0x4eb0f694 // fmin v20.4s, v20.4s, v16.4s
+	WORD $0x4eb0f6b5 // fmin v21.4s, v21.4s, v16.4s
 	WORD $0x4eb0f6d6 // fmin v22.4s, v22.4s, v16.4s
-	WORD $0x4eb0f6f7 // fmin v23.4s, v23.4s, v16.4s
-	WORD $0x4eb0f718 // fmin v24.4s, v24.4s, v16.4s
-	WORD $0x4eb0f739 // fmin v25.4s, v25.4s, v16.4s
-	FSTPQ.P (F22, F23), 32(R0)
-	FSTPQ.P (F24, F25), 32(R0)
+	FSTPQ.P (F19, F20), 32(R0)
+	FSTPQ.P (F21, F22), 32(R0)
+	WORD $0x4ea0ea77 // fcmlt v23.4s, v19.4s, #0.0
+	WORD $0x4ea0ea98 // fcmlt v24.4s, v20.4s, #0.0
+	WORD $0x4ea0eab9 // fcmlt v25.4s, v21.4s, #0.0
 	WORD $0x4ea0eada // fcmlt v26.4s, v22.4s, #0.0
-	WORD $0x4ea0eafb // fcmlt v27.4s, v23.4s, #0.0
-	WORD $0x4ea0eb1c // fcmlt v28.4s, v24.4s, #0.0
-	WORD $0x4ea0eb3d // fcmlt v29.4s, v25.4s, #0.0
-	VAND V18.B16, V26.B16, V26.B16
-	VAND V19.B16, V27.B16, V27.B16
-	VAND V20.B16, V28.B16, V28.B16
-	VAND V21.B16, V29.B16, V29.B16
-	VORR V29.B16, V26.B16, V26.B16
-	VORR V28.B16, V27.B16, V27.B16
-	VORR V27.B16, V26.B16, V26.B16
-	VADDV V26.S4, V26
-	VMOV V26.S[0], R14
+	VUZP1 V24.H8, V23.H8, V23.H8
+	VUZP1 V26.H8, V25.H8, V24.H8
+	VUZP1 V24.B16, V23.B16, V23.B16
+	VAND V18.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VMOV V23.H[0], R14
 	MOVH.P R14, 2(R2)
+	WORD $0x6eb3ee17 // facgt v23.4s, v16.4s, v19.4s
+	WORD $0x6eb4ee18 // facgt v24.4s, v16.4s, v20.4s
+	WORD $0x6eb5ee19 // facgt v25.4s, v16.4s, v21.4s
 	WORD $0x6eb6ee1a // facgt v26.4s, v16.4s, v22.4s
-	WORD $0x6eb7ee1b // facgt v27.4s, v16.4s, v23.4s
-	WORD $0x6eb8ee1c // facgt v28.4s, v16.4s, v24.4s
-	WORD $0x6eb9ee1d // facgt v29.4s, v16.4s, v25.4s
-	VAND V18.B16, V26.B16, V26.B16
-	VAND V19.B16, V27.B16, V27.B16
-	VAND V20.B16, V28.B16, V28.B16
-	VAND V21.B16, V29.B16, V29.B16
-	VORR V29.B16, V26.B16, V26.B16
-	VORR V28.B16, V27.B16, V27.B16
-	VORR V27.B16, V26.B16, V26.B16
-	VADDV V26.S4, V26
-	VMOV V26.S[0], R15
+	VUZP1 V24.H8, V23.H8, V23.H8
+	VUZP1 V26.H8, V25.H8, V24.H8
+	VUZP1 V24.B16, V23.B16, V23.B16
+	VAND V18.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VADDP V23.B16, V23.B16, V23.B16
+	VMOV V23.H[0], R15
 	MOVH.P R15, 2(R1)
-	WORD $0x4e617adb // fcvtl2 v27.2d, v22.4s
-	WORD $0x0e617ada // fcvtl v26.2d, v22.2s
-	WORD $0x4e7ad400 // fadd v0.2d, v0.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V8.D2
-	WORD $0x4e7bd421 // fadd v1.2d, v1.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V9.D2
-	WORD $0x4e617afb // fcvtl2 v27.2d, v23.4s
-	WORD $0x0e617afa // fcvtl v26.2d, v23.2s
-	WORD $0x4e7ad442 // fadd v2.2d, v2.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V10.D2
-	WORD $0x4e7bd463 // fadd v3.2d, v3.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V11.D2
-	WORD $0x4e617b1b // fcvtl2 v27.2d, v24.4s
-	WORD $0x0e617b1a // fcvtl v26.2d, v24.2s
-	WORD $0x4e7ad484 // fadd v4.2d, v4.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V12.D2
-	WORD $0x4e7bd4a5 // fadd v5.2d, v5.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V13.D2
-	WORD $0x4e617b3b // fcvtl2 v27.2d, v25.4s
-	WORD $0x0e617b3a // fcvtl v26.2d, v25.2s
-	WORD $0x4e7ad4c6 // fadd v6.2d, v6.2d, v26.2d
-	VFMLA V26.D2, V26.D2, V14.D2
-	WORD $0x4e7bd4e7 // fadd v7.2d, v7.2d, v27.2d
-	VFMLA V27.D2, V27.D2, V15.D2
+	WORD $0x4e617a78 // fcvtl2 v24.2d, v19.4s
+	WORD $0x0e617a77 // fcvtl v23.2d, v19.2s
+	WORD $0x4e77d400 // fadd v0.2d, v0.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V8.D2
+	WORD $0x4e78d421 // fadd v1.2d, v1.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V9.D2
+	WORD $0x4e617a98 // fcvtl2 v24.2d, v20.4s
+	WORD $0x0e617a97 // fcvtl v23.2d, v20.2s
+	WORD $0x4e77d442 // fadd v2.2d, v2.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V10.D2
+	WORD $0x4e78d463 // fadd v3.2d, v3.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V11.D2
+	WORD $0x4e617ab8 // fcvtl2 v24.2d, v21.4s
+	WORD $0x0e617ab7 // fcvtl v23.2d, v21.2s
+	WORD $0x4e77d484 // fadd v4.2d, v4.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V12.D2
+	WORD $0x4e78d4a5 // fadd v5.2d, v5.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V13.D2
+	WORD $0x4e617ad8 // fcvtl2 v24.2d, v22.4s
+	WORD $0x0e617ad7 // fcvtl v23.2d, v22.2s
+	WORD $0x4e77d4c6 // fadd v6.2d, v6.2d, v23.2d
+	VFMLA V23.D2, V23.D2, V14.D2
+	WORD $0x4e78d4e7 // fadd v7.2d, v7.2d, v24.2d
+	VFMLA V24.D2, V24.D2, V15.D2
 	SUBS $1, R13, R13
 	BNE step3
 	SUBS $1, R11, R11
@@ -4136,10 +4116,7 @@ run3:
 	LSL $2, R10, R10
 	MOVD signsPixel+104(FP), R11
 	MOVD copyStep+120(FP), R12
-	VMOVQ $0x0000000200000001, $0x0000000800000004, V16
-	VSHL $4, V16.S4, V17.S4
-	VSHL $4, V17.S4, V18.S4
-	VSHL $4, V18.S4, V19.S4
+	VMOVQ $0x8040201008040201, $0x8040201008040201, V16
 	CBZ R0, noFloats4
 	MOVD R0, R13
 	MOVD copies+112(FP), R14
@@ -4153,19 +4130,18 @@ floats6:
 
 noFloats4:
 	CBZ R1, noSigns5
-	WORD $0x4ea0e814 // fcmlt v20.4s, v0.4s, #0.0
-	WORD $0x4ea0e835 // fcmlt v21.4s, v1.4s, #0.0
-	WORD $0x4ea0e856 // fcmlt v22.4s, v2.4s, #0.0
-	WORD $0x4ea0e877 // fcmlt v23.4s, v3.4s, #0.0
-	VAND V16.B16, V20.B16, V20.B16
-	VAND V17.B16, V21.B16, V21.B16
-	VAND V18.B16, V22.B16, V22.B16
-	VAND V19.B16, V23.B16, V23.B16
-	VORR V23.B16, V20.B16, V20.B16
-	VORR V22.B16, V21.B16, V21.B16
-	VORR V21.B16, V20.B16, V20.B16
-	VADDV V20.S4, V20
-	VMOV V20.S[0], R13
+	WORD $0x4ea0e811 // fcmlt v17.4s, v0.4s, #0.0
+	WORD $0x4ea0e832 // fcmlt v18.4s, v1.4s, #0.0
+	WORD $0x4ea0e853 // fcmlt v19.4s, v2.4s, #0.0
+	WORD $0x4ea0e874 // fcmlt v20.4s, v3.4s, #0.0
+	VUZP1 V18.H8, V17.H8, V17.H8
+	VUZP1 V20.H8, V19.H8, V18.H8
+	VUZP1 V18.B16, V17.B16, V17.B16
+	VAND V16.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VMOV V17.H[0], R13
 	MOVD R1, R14
 	MOVD copies+112(FP), R15
 
@@ -4191,19 +4167,18 @@ floats10:
 
 noFloats8:
 	CBZ R1, noSigns9
-	WORD $0x4ea0e894 // fcmlt v20.4s, v4.4s, #0.0
-	WORD $0x4ea0e8b5 // fcmlt v21.4s, v5.4s, #0.0
-	WORD $0x4ea0e8d6 // fcmlt v22.4s, v6.4s, #0.0
-	WORD $0x4ea0e8f7 // fcmlt v23.4s, v7.4s, #0.0
-	VAND V16.B16, V20.B16, V20.B16
-	VAND V17.B16, V21.B16, V21.B16
-	VAND V18.B16, V22.B16, V22.B16
-	VAND V19.B16, V23.B16, V23.B16
-	VORR V23.B16, V20.B16, V20.B16
-	VORR V22.B16, V21.B16, V21.B16
-	VORR V21.B16, V20.B16, V20.B16
-	VADDV V20.S4, V20
-	VMOV V20.S[0], R13
+	WORD $0x4ea0e891 // fcmlt v17.4s, v4.4s, #0.0
+	WORD $0x4ea0e8b2 // fcmlt v18.4s, v5.4s, #0.0
+	WORD $0x4ea0e8d3 // fcmlt v19.4s, v6.4s, #0.0
+	WORD $0x4ea0e8f4 // fcmlt v20.4s, v7.4s, #0.0
+	VUZP1 V18.H8, V17.H8, V17.H8
+	VUZP1 V20.H8, V19.H8, V18.H8
+	VUZP1 V18.B16, V17.B16, V17.B16
+	VAND V16.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VMOV V17.H[0], R13
 	MOVD R1, R14
 	MOVD copies+112(FP), R15
 
@@ -4229,19 +4204,18 @@ floats14:
 
 noFloats12:
 	CBZ R1, noSigns13
-	WORD $0x4ea0e914 // fcmlt v20.4s, v8.4s, #0.0
-	WORD $0x4ea0e935 // fcmlt v21.4s, v9.4s, #0.0
-	WORD $0x4ea0e956 // fcmlt v22.4s, v10.4s, #0.0
-	WORD $0x4ea0e977 // fcmlt v23.4s, v11.4s, #0.0
-	VAND V16.B16, V20.B16, V20.B16
-	VAND V17.B16, V21.B16, V21.B16
-	VAND V18.B16, V22.B16, V22.B16
-	VAND V19.B16, V23.B16, V23.B16
-	VORR V23.B16, V20.B16, V20.B16
-	VORR V22.B16, V21.B16, V21.B16
-	VORR V21.B16, V20.B16, V20.B16
-	VADDV V20.S4, V20
-	VMOV V20.S[0], R13
+	WORD $0x4ea0e911 // fcmlt v17.4s, v8.4s, #0.0
+	WORD $0x4ea0e932 // fcmlt v18.4s, v9.4s, #0.0
+	WORD $0x4ea0e953 // fcmlt v19.4s, v10.4s, #0.0
+	WORD $0x4ea0e974 // fcmlt v20.4s, v11.4s, #0.0
+	VUZP1 V18.H8, V17.H8, V17.H8
+	VUZP1 V20.H8, V19.H8, V18.H8
+	VUZP1 V18.B16, V17.B16, V17.B16
+	VAND V16.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VMOV V17.H[0], R13
 	MOVD R1, R14
 	MOVD copies+112(FP), R15
 
@@ -4267,19 +4241,18 @@ floats18:
 
 noFloats16:
 	CBZ R1, noSigns17
-	WORD $0x4ea0e994 // fcmlt v20.4s, v12.4s, #0.0
-	WORD $0x4ea0e9b5 // fcmlt v21.4s, v13.4s, #0.0
-	WORD $0x4ea0e9d6 // fcmlt v22.4s, v14.4s, #0.0
-	WORD $0x4ea0e9f7 // fcmlt v23.4s, v15.4s, #0.0
-	VAND V16.B16, V20.B16, V20.B16
-	VAND V17.B16, V21.B16, V21.B16
-	VAND V18.B16, V22.B16, V22.B16
-	VAND V19.B16, V23.B16, V23.B16
-	VORR V23.B16, V20.B16, V20.B16
-	VORR V22.B16, V21.B16, V21.B16
-	VORR V21.B16, V20.B16, V20.B16
-	VADDV V20.S4, V20
-	VMOV V20.S[0], R13
+	WORD $0x4ea0e991 // fcmlt v17.4s, v12.4s, #0.0
+	WORD $0x4ea0e9b2 // fcmlt v18.4s, v13.4s, #0.0
+	WORD $0x4ea0e9d3 // fcmlt v19.4s, v14.4s, #0.0
+	WORD $0x4ea0e9f4 // fcmlt v20.4s, v15.4s, #0.0
+	VUZP1 V18.H8, V17.H8, V17.H8
+	VUZP1 V20.H8, V19.H8, V18.H8
+	VUZP1 V18.B16, V17.B16, V17.B16
+	VAND V16.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VADDP V17.B16, V17.B16, V17.B16
+	VMOV V17.H[0], R13
 	MOVD R1, R14
 	MOVD copies+112(FP), R15
 
@@ -4374,10 +4347,7 @@ run3:
 	LSL $2, R10, R10
 	MOVD signsPixel+104(FP), R11
 	MOVD copyStep+120(FP), R12
-	VMOVQ $0x0000000200000001, $0x0000000800000004, V4
-	VSHL $4, V4.S4, V5.S4
-	VSHL $4, V5.S4, V6.S4
-	VSHL $4, V6.S4, V7.S4
+	VMOVQ $0x8040201008040201, $0x8040201008040201, V4
 	CBZ R0, noFloats4
 	MOVD R0, R13
 	MOVD copies+112(FP), R14
@@ -4391,19 +4361,18 @@ floats6:
 
 noFloats4:
 	CBZ R1, noSigns5
-	WORD $0x4ea0e808 // fcmlt v8.4s, v0.4s, #0.0
-	WORD $0x4ea0e829 // fcmlt v9.4s, v1.4s, #0.0
-	WORD $0x4ea0e84a // fcmlt v10.4s, v2.4s, #0.0
-	WORD $0x4ea0e86b // fcmlt v11.4s, v3.4s, #0.0
-	VAND V4.B16, V8.B16, V8.B16
-	VAND V5.B16, V9.B16, V9.B16
-	VAND V6.B16, V10.B16, V10.B16
-	VAND V7.B16, V11.B16, V11.B16
-	VORR V11.B16, V8.B16, V8.B16
-	VORR V10.B16, V9.B16, V9.B16
-	VORR V9.B16, V8.B16, V8.B16
-	VADDV V8.S4, V8
-	VMOV V8.S[0], R13
+	WORD $0x4ea0e805 // fcmlt v5.4s, v0.4s, #0.0
+	WORD $0x4ea0e826 // fcmlt v6.4s, v1.4s, #0.0
+	WORD $0x4ea0e847 // fcmlt v7.4s, v2.4s, #0.0
+	WORD $0x4ea0e868 // fcmlt v8.4s, v3.4s, #0.0
+	VUZP1 V6.H8, V5.H8, V5.H8
+	VUZP1 V8.H8, V7.H8, V6.H8
+	VUZP1 V6.B16, V5.B16, V5.B16
+	VAND V4.B16, V5.B16, V5.B16
+	VADDP V5.B16, V5.B16, V5.B16
+	VADDP V5.B16, V5.B16, V5.B16
+	VADDP V5.B16, V5.B16, V5.B16
+	VMOV V5.H[0], R13
 	MOVD R1, R14
 	MOVD copies+112(FP), R15
 
@@ -4526,8 +4495,7 @@ run3:
 	LSL $2, R10, R10
 	MOVD signsPixel+104(FP), R11
 	MOVD copyStep+120(FP), R12
-	VMOVQ $0x0000000200000001, $0x0000000800000004, V8
-	VSHL $4, V8.S4, V9.S4
+	VMOVQ $0x8040201008040201, $0x8040201008040201, V8
 	CBZ R0, noFloats4
 	MOVD R0, R13
 	MOVD copies+112(FP), R14
@@ -4540,13 +4508,15 @@ floats6:
 
 noFloats4:
 	CBZ R1, noSigns5
-	WORD $0x4ea0e80a // fcmlt v10.4s, v0.4s, #0.0
-	WORD $0x4ea0e82b // fcmlt v11.4s, v1.4s, #0.0
-	VAND V8.B16, V10.B16, V10.B16
-	VAND V9.B16, V11.B16, V11.B16
-	VORR V11.B16, V10.B16, V10.B16
-	VADDV V10.S4, V10
-	VMOV V10.S[0], R13
+	WORD $0x4ea0e809 // fcmlt v9.4s, v0.4s, #0.0
+	WORD $0x4ea0e82a // fcmlt v10.4s, v1.4s, #0.0
+	VUZP1 V10.H8, V9.H8, V9.H8
+	VUZP1 V9.B16, V9.B16, V9.B16
+	VAND V8.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VMOV V9.B[0], R13
 	MOVD R1, R14
 	MOVD copies+112(FP), R15
 
@@ -4571,13 +4541,15 @@ floats10:
 
 noFloats8:
 	CBZ R1, noSigns9
-	WORD $0x4ea0e84a // fcmlt v10.4s, v2.4s, #0.0
-	WORD $0x4ea0e86b // fcmlt v11.4s, v3.4s, #0.0
-	VAND V8.B16, V10.B16, V10.B16
-	VAND V9.B16, V11.B16, V11.B16
-	VORR V11.B16, V10.B16, V10.B16
-	VADDV V10.S4, V10
-	VMOV V10.S[0], R13
+	WORD $0x4ea0e849 // fcmlt v9.4s, v2.4s, #0.0
+	WORD $0x4ea0e86a // fcmlt v10.4s, v3.4s, #0.0
+	VUZP1 V10.H8, V9.H8, V9.H8
+	VUZP1 V9.B16, V9.B16, V9.B16
+	VAND V8.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VMOV V9.B[0], R13
 	MOVD R1, R14
 	MOVD copies+112(FP), R15
 
@@ -4602,13 +4574,15 @@ floats14:
 
 noFloats12:
 	CBZ R1, noSigns13
-	WORD $0x4ea0e88a // fcmlt v10.4s, v4.4s, #0.0
-	WORD $0x4ea0e8ab // fcmlt v11.4s, v5.4s, #0.0
-	VAND V8.B16, V10.B16, V10.B16
-	VAND V9.B16, V11.B16, V11.B16
-	VORR V11.B16, V10.B16, V10.B16
-	VADDV V10.S4, V10
-	VMOV V10.S[0], R13
+	WORD $0x4ea0e889 // fcmlt v9.4s, v4.4s, #0.0
+	WORD $0x4ea0e8aa // fcmlt v10.4s, v5.4s, #0.0
+	VUZP1 V10.H8, V9.H8, V9.H8
+	VUZP1 V9.B16, V9.B16, V9.B16
+	VAND V8.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VMOV V9.B[0], R13
 	MOVD R1, R14
 	MOVD copies+112(FP), R15
 
@@ -4633,13 +4607,15 @@ floats18:
 
 noFloats16:
 	CBZ R1, noSigns17
-	WORD $0x4ea0e8ca // fcmlt v10.4s, v6.4s, #0.0
-	WORD $0x4ea0e8eb // fcmlt v11.4s, v7.4s, #0.0
-	VAND V8.B16, V10.B16, V10.B16
-	VAND V9.B16, V11.B16, V11.B16
-	VORR V11.B16, V10.B16, V10.B16
-	VADDV V10.S4, V10
-	VMOV V10.S[0], R13
+	WORD $0x4ea0e8c9 // fcmlt v9.4s, v6.4s, #0.0
+	WORD $0x4ea0e8ea // fcmlt v10.4s, v7.4s, #0.0
+	VUZP1 V10.H8, V9.H8, V9.H8
+	VUZP1 V9.B16, V9.B16, V9.B16
+	VAND V8.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VADDP V9.B16, V9.B16, V9.B16
+	VMOV V9.B[0], R13
 	MOVD R1, R14
 	MOVD copies+112(FP), R15
 
@@ -4717,8 +4693,7 @@ run3:
 	LSL $2, R10, R10
 	MOVD signsPixel+104(FP), R11
 	MOVD copyStep+120(FP), R12
-	VMOVQ $0x0000000200000001, $0x0000000800000004, V2
-	VSHL $4, V2.S4, V3.S4
+	VMOVQ $0x8040201008040201, $0x8040201008040201, V2
 	CBZ R0, noFloats4
 	MOVD R0, R13
 	MOVD copies+112(FP), R14
@@ -4731,13 +4706,15 @@ floats6:
 
 noFloats4:
 	CBZ R1, noSigns5
-	WORD $0x4ea0e804 // fcmlt v4.4s, v0.4s, #0.0
-	WORD $0x4ea0e825 // fcmlt v5.4s, v1.4s, #0.0
-	VAND V2.B16, V4.B16, V4.B16
-	VAND V3.B16, V5.B16, V5.B16
-	VORR V5.B16, V4.B16, V4.B16
-	VADDV V4.S4, V4
-	VMOV V4.S[0], R13
+	WORD $0x4ea0e803 // fcmlt v3.4s, v0.4s, #0.0
+	WORD $0x4ea0e824 // fcmlt v4.4s, v1.4s, #0.0
+	VUZP1 V4.H8, V3.H8, V3.H8
+	VUZP1 V3.B16, V3.B16, V3.B16
+	VAND V2.B16, V3.B16, V3.B16
+	VADDP V3.B16, V3.B16, V3.B16
+	VADDP V3.B16, V3.B16, V3.B16
+	VADDP V3.B16, V3.B16, V3.B16
+	VMOV V3.B[0], R13
 	MOVD R1, R14
 	MOVD copies+112(FP), R15
 
@@ -5031,5 +5008,155 @@ tap3:
 	ADD R5, R1, R1
 	ADD R6, R0, R0
 	SUBS $1, R2, R2
+	BNE pixel1
+	RET
+
+// func AvgPool2(dst, x *float32, pixels, xRow, xTap, xPixel, dstPixel int, scale float32)
+TEXT ·AvgPool2(SB), NOSPLIT, $0-60
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD pixels+16(FP), R2
+	MOVD xTap+32(FP), R3
+	LSL $2, R3, R3
+	MOVD xRow+24(FP), R4
+	LSL $2, R4, R4
+	MOVD xPixel+40(FP), R5
+	LSL $2, R5, R5
+	MOVD dstPixel+48(FP), R6
+	LSL $2, R6, R6
+	FMOVS scale+56(FP), F0
+	VDUP V0.S[0], V0.S4
+	ADD R3, R4, R7
+
+pixel1:
+	FLDPQ (R1), (F1, F2)
+	ADD R3, R1, R8
+	FLDPQ (R8), (F3, F4)
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	ADD R4, R1, R8
+	FLDPQ (R8), (F3, F4)
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	ADD R7, R1, R8
+	FLDPQ (R8), (F3, F4)
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
+	FSTPQ (F1, F2), (R0)
+	ADD R5, R1, R1
+	ADD R6, R0, R0
+	SUBS $1, R2, R2
+	BNE pixel1
+	RET
+
+// func MaxPool2(dst, x *int32, pixels, xRow, xTap, xPixel, dstPixel int, scale float32)
+TEXT ·MaxPool2(SB), NOSPLIT, $0-60
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD pixels+16(FP), R2
+	MOVD xTap+32(FP), R3
+	LSL $2, R3, R3
+	MOVD xRow+24(FP), R4
+	LSL $2, R4, R4
+	MOVD xPixel+40(FP), R5
+	LSL $2, R5, R5
+	MOVD dstPixel+48(FP), R6
+	LSL $2, R6, R6
+	ADD R3, R4, R7
+
+pixel1:
+	FLDPQ (R1), (F0, F1)
+	ADD R3, R1, R8
+	FLDPQ (R8), (F2, F3)
+	WORD $0x4ea26400 // smax v0.4s, v0.4s, v2.4s
+	WORD $0x4ea36421 // smax v1.4s, v1.4s, v3.4s
+	ADD R4, R1, R8
+	FLDPQ (R8), (F2, F3)
+	WORD $0x4ea26400 // smax v0.4s, v0.4s, v2.4s
+	WORD $0x4ea36421 // smax v1.4s, v1.4s, v3.4s
+	ADD R7, R1, R8
+	FLDPQ (R8), (F2, F3)
+	WORD $0x4ea26400 // smax v0.4s, v0.4s, v2.4s
+	WORD $0x4ea36421 // smax v1.4s, v1.4s, v3.4s
+	FSTPQ (F0, F1), (R0)
+	ADD R5, R1, R1
+	ADD R6, R0, R0
+	SUBS $1, R2, R2
+	BNE pixel1
+	RET
+
+// func Activation(dst *float32, signs *uint8, x, params *float32, pixels, vectors, dstPixel, signsPixel, xPixel int)
+TEXT ·Activation(SB), NOSPLIT, $0-72
+	MOVD dst+0(FP), R0
+	MOVD signs+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD pixels+32(FP), R3
+	MOVD dstPixel+48(FP), R4
+	LSL $2, R4, R4
+	MOVD signsPixel+56(FP), R5
+	MOVD xPixel+64(FP), R6
+	LSL $2, R6, R6
+	VMOVQ $0x8040201008040201, $0x8040201008040201, V0
+
+pixel1:
+	MOVD R0, R7
+	MOVD R1, R8
+	MOVD R2, R9
+	MOVD params+24(FP), R10
+	MOVD vectors+40(FP), R11
+
+vector2:
+	FLDPQ.P 32(R9), (F1, F2)
+	FLDPQ.P 32(R10), (F3, F4)
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	FLDPQ.P 32(R10), (F3, F4)
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	FLDPQ.P 32(R10), (F3, F4)
+	WORD $0x4ea0c825 // fcmgt v5.4s, v1.4s, #0.0
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VBIF V5.B16, V3.B16, V1.B16
+	WORD $0x4ea0c846 // fcmgt v6.4s, v2.4s, #0.0
+	WORD $0x6e22dc84 // fmul v4.4s, v4.4s, v2.4s
+	VBIF V6.B16, V4.B16, V2.B16
+	FLDPQ.P 32(R10), (F3, F4)
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	FLDPQ.P 32(R10), (F3, F4)
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	FSTPQ.P (F1, F2), 32(R7)
+	CBZ R1, noSigns3
+	FLDPQ.P 32(R10), (F3, F4)
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	FLDPQ.P 32(R10), (F3, F4)
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD $0x4ea0e821 // fcmlt v1.4s, v1.4s, #0.0
+	WORD $0x4ea0e842 // fcmlt v2.4s, v2.4s, #0.0
+	VUZP1 V2.H8, V1.H8, V1.H8
+	VUZP1 V1.B16, V1.B16, V1.B16
+	VAND V0.B16, V1.B16, V1.B16
+	VADDP V1.B16, V1.B16, V1.B16
+	VADDP V1.B16, V1.B16, V1.B16
+	VADDP V1.B16, V1.B16, V1.B16
+	VMOV V1.B[0], R12
+	MOVB.P R12, 1(R8)
+	JMP done4
+
+noSigns3:
+	ADD $64, R10, R10
+
+done4:
+	SUBS $1, R11, R11
+	BNE vector2
+	ADD R4, R0, R0
+	ADD R5, R1, R1
+	ADD R6, R2, R2
+	SUBS $1, R3, R3
 	BNE pixel1
 	RET

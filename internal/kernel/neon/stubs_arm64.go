@@ -439,3 +439,27 @@ func Dense1(dst, x, w, bias *float32, depth, wStep int)
 //
 //go:noescape
 func AvgPool(dst, x *float32, pixels, rows, taps, xRow, xTap, xPixel, dstPixel int, scale float32)
+
+// AvgPool2 is, over 8 channels c and pixels p, at least 1, the sum, times scale,
+// of x[p*xPixel+c], x[p*xPixel+xTap+c], x[p*xPixel+xRow+c], x[p*xPixel+xRow+xTap+c], in this order, to dst[p*dstPixel+c].
+//
+//go:noescape
+func AvgPool2(dst, x *float32, pixels, xRow, xTap, xPixel, dstPixel int, scale float32)
+
+// MaxPool2 is, over 8 channels c and pixels p, at least 1, the maximum
+// of x[p*xPixel+c], x[p*xPixel+xTap+c], x[p*xPixel+xRow+c], x[p*xPixel+xRow+xTap+c], in this order, to dst[p*dstPixel+c].
+//
+//go:noescape
+func MaxPool2(dst, x *int32, pixels, xRow, xTap, xPixel, dstPixel int, scale float32)
+
+// Activation computes, for vectors of 8 channels c and pixels p, at least 1,
+//
+//	u = x[p*xPixel+c]*params[0] + params[1];  u = u where u > 0, else u*params[2]
+//	dst[p*dstPixel+c] = v = u*params[3] + params[4]
+//	bit c of the bytes from signs[p*signsPixel] on = v*params[5] + params[6] < 0, unless signs is nil
+//
+// where params[i] is that of the channel: a vector of each for every vector of channels. Products are rounded before they are
+// added. dst may be x. Strides of floats count elements.
+//
+//go:noescape
+func Activation(dst *float32, signs *uint8, x, params *float32, pixels, vectors, dstPixel, signsPixel, xPixel int)

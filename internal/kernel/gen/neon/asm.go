@@ -36,7 +36,10 @@ func mem(p gp, offset int) string {
 }
 
 // file is an assembly file and the Go declarations of its functions.
-type file struct{ asm, stubs bytes.Buffer }
+type file struct {
+	asm, stubs bytes.Buffer
+	local      int // bytes of the next function's frame
+}
 
 // fn is the function being written. Its registers are taken one by one and released by scope.
 type fn struct {
@@ -65,7 +68,7 @@ func (f *file) function(name, signature string, doc []string, body func(a *fn)) 
 	a := &fn{file: f, name: name, params: map[string]param{}, gps: allGPs, vecs: allVecs}
 	size := a.layout(signature)
 	body(a)
-	fmt.Fprintf(&f.asm, "\n// func %s(%s)\nTEXT ·%s(SB), NOSPLIT, $0-%d\n%s", name, signature, name, size, a.instructions.String())
+	fmt.Fprintf(&f.asm, "\n// func %s(%s)\nTEXT ·%s(SB), NOSPLIT, $%d-%d\n%s", name, signature, name, f.local, size, a.instructions.String())
 	fmt.Fprintf(&f.stubs, "\n// %s %s\n//\n//go:noescape\nfunc %s(%s)\n", name, strings.ReplaceAll(strings.Join(doc, "\n// "), "// \n", "//\n"), name, signature)
 }
 

@@ -83,7 +83,7 @@ func (f *file) blockForward(n int, floats bool) {
 			sums, products := a.takeVecs(interleaved/2), a.takeVecs(interleaved/2)
 			a.load(sum, 0, sums...)
 			a.load(squares, 0, products...)
-			one, minus, weights := a.words(bitsOne), a.words(bitsMinusOne), a.signWeights(interleaved)
+			one, minus, weights := a.words(bitsOne), a.words(bitsMinusOne), a.byteBits()
 			a.loop("pixel", pixels, func() {
 				scale, bias, copies, next := a.param("scale"), a.param("bias"), a.param("copies"), a.gp()
 				a.loop("copy", copies, func() {
@@ -116,11 +116,11 @@ func (f *file) blockForward(n int, floats bool) {
 							for i, r := range m {
 								a.fltz4(r, v[i])
 							}
-							a.op("MOVH.P", a.gather(m, weights), mem(signs, 2))
+							a.op("MOVH.P", a.gather(weights, m), mem(signs, 2))
 							for i, r := range m {
 								a.facgt4(r, one, v[i])
 							}
-							a.op("MOVH.P", a.gather(m, weights), mem(mask, 2))
+							a.op("MOVH.P", a.gather(weights, m), mem(mask, 2))
 						})
 						for i, r := range v {
 							a.scope(func() {
@@ -190,7 +190,7 @@ func (f *file) blockReduce(n int) {
 			s, q := a.takeVecs(interleaved/2), a.takeVecs(interleaved/2)
 			a.load(sum, 0, s...)
 			a.load(products, 0, q...)
-			weights := a.signWeights(interleaved)
+			weights := a.laneBits(interleaved)
 			a.loop("pixel", pixels, func() {
 				g := a.masked(dy, mask, weights)
 				c := a.counts(src, n)
@@ -223,7 +223,7 @@ func (f *file) blockSpread(n int) {
 			first, slope, dxPixel, srcPixel := a.param("a"), a.param("b"), a.scaled("dxPixel", 2), a.scaled("dxPixel", 1)
 			dyStep, scaleStep, maskStep := a.scaled("copyStep", 2), a.scaled("copyStep", 3), a.param("copyStep")
 			a.op("LSR", imm(3), maskStep, maskStep)
-			weights, acc := a.signWeights(interleaved), a.takeVecs(n/2)
+			weights, acc := a.laneBits(interleaved), a.takeVecs(n/2)
 			a.loop("pixel", pixels, func() {
 				a.scope(func() {
 					c := a.counts(src, n)
@@ -297,7 +297,7 @@ func (f *file) maskGrad() {
 	f.function("MaskGrad", "dx, dy *float32, mask *uint16, steps int",
 		[]string{"is dx[j] = dy[j] where bit j of mask is set, else 0, for j < 16*steps; steps is at least 1."}, func(a *fn) {
 			dx, dy, mask, steps := a.param("dx"), a.param("dy"), a.param("mask"), a.param("steps")
-			weights := a.signWeights(interleaved)
+			weights := a.laneBits(interleaved)
 			a.loop("step", steps, func() {
 				a.storeNext(dx, a.masked(dy, mask, weights)...)
 				a.add(4*interleaved, dy)
@@ -311,7 +311,7 @@ func (f *file) combineMasked() {
 	f.function("CombineMasked", "dst, d, x, dy *float32, mask *uint16, steps int, p, q, r float64",
 		[]string{"is dst[j] = float32(p*d[j] + (q*x[j] + r)) + (dy[j] where bit j of mask is set, else 0) for j < 16*steps, products rounded first."}, func(a *fn) {
 			dst, d, x, dy, mask, steps := a.param("dst"), a.param("d"), a.param("x"), a.param("dy"), a.param("mask"), a.param("steps")
-			c, weights := a.combination(), a.signWeights(interleaved)
+			c, weights := a.combination(), a.laneBits(interleaved)
 			a.loop("step", steps, func() {
 				g := a.masked(dy, mask, weights)
 				v, w := a.takeVecs(quads), a.takeVecs(quads)

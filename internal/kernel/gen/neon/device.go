@@ -12,32 +12,9 @@ func (f *file) device() {
 		f.dense(vectors)
 	}
 	f.avgPool()
-}
-
-// signWeights are registers whose lanes hold the bits of n elements: element i is bit i.
-func (a *fn) signWeights(n int) []vec {
-	w := a.takeVecs(n / 4)
-	a.op("VMOVQ", "$0x0000000200000001", "$0x0000000800000004", w[0])
-	for i := range w[1:] {
-		a.op("VSHL", imm(4), w[i].as("S4"), w[i+1].as("S4"))
-	}
-	return w
-}
-
-// gather moves the bits of the weights whose lane of masks is set to a new register. It overwrites the masks.
-func (a *fn) gather(masks, weights []vec) gp {
-	for i, m := range masks {
-		a.and(m, m, weights[i])
-	}
-	for n := len(masks); n > 1; n = (n + 1) / 2 {
-		for i := range n / 2 {
-			a.or(masks[i], masks[i], masks[n-1-i])
-		}
-	}
-	a.op("VADDV", masks[0].as("S4"), masks[0])
-	r := a.gp()
-	a.op("VMOV", masks[0].as("S[0]"), r)
-	return r
+	f.pool("AvgPool2", "float32", "the sum, times scale,")
+	f.pool("MaxPool2", "int32", "the maximum")
+	f.activation()
 }
 
 func (f *file) flatConv(vectors, pixels int) {
@@ -94,7 +71,7 @@ func (a *fn) finish(acc []vec, vectors int, dst, signs gp) {
 		}
 	})
 	dstPixel, signsPixel, copyStep := a.scaled("dstPixel", 2), a.param("signsPixel"), a.param("copyStep")
-	weights := a.signWeights(4 * n)
+	weights := a.byteBits()
 	for p := range len(acc) / n {
 		y := acc[p*n:][:n]
 		noFloats, noSigns := a.label("noFloats"), a.label("noSigns")
@@ -113,7 +90,7 @@ func (a *fn) finish(acc []vec, vectors int, dst, signs gp) {
 			for i, m := range masks {
 				a.fltz4(m, y[i])
 			}
-			bits, d, copies := a.gather(masks, weights), a.clone(signs), a.param("copies")
+			bits, d, copies := a.gather(weights, masks), a.clone(signs), a.param("copies")
 			a.loop("signs", copies, func() {
 				a.op(storeBits(n), bits, mem(d, 0))
 				a.op("ADD", fmt.Sprintf("%v>>3", copyStep), d, d)
@@ -200,6 +177,107 @@ func (f *file) avgPool() {
 				a.store(dst, 0, acc...)
 				a.add(xPixel, x)
 				a.add(dstPixel, dst)
+			})
+			a.op("RET")
+		})
+}
+
+// pool writes a pass over windows of 2x2: the mean of floats, or the maximum of integers.
+func (f *file) pool(name, element, doc string) {
+	mean := element == "float32"
+	f.function(name, "dst, x *"+element+", pixels, xRow, xTap, xPixel, dstPixel int, scale float32",
+		[]string{"is, over 8 channels c and pixels p, at least 1, " + doc,
+			"of x[p*xPixel+c], x[p*xPixel+xTap+c], x[p*xPixel+xRow+c], x[p*xPixel+xRow+xTap+c], in this order, to dst[p*dstPixel+c]."}, func(a *fn) {
+			dst, x, pixels := a.param("dst"), a.param("x"), a.param("pixels")
+			right, below, xPixel, dstPixel := a.scaled("xTap", 2), a.scaled("xRow", 2), a.scaled("xPixel", 2), a.scaled("dstPixel", 2)
+			var scale vec
+			if mean {
+				scale = a.broadcast("scale")
+			}
+			across := a.gp()
+			a.op("ADD", right, below, across)
+			a.loop("pixel", pixels, func() {
+				acc := a.takeVecs(registers)
+				a.load(x, 0, acc...)
+				for _, offset := range []gp{right, below, across} {
+					a.scope(func() {
+						at, v := a.gp(), a.takeVecs(registers)
+						a.op("ADD", offset, x, at)
+						a.load(at, 0, v...)
+						for i, r := range acc {
+							if mean {
+								a.fadd4(r, r, v[i])
+							} else {
+								a.smax4(r, r, v[i])
+							}
+						}
+					})
+				}
+				if mean {
+					for _, r := range acc {
+						a.fmul4(r, r, scale)
+					}
+				}
+				a.store(dst, 0, acc...)
+				a.add(xPixel, x)
+				a.add(dstPixel, dst)
+			})
+			a.op("RET")
+		})
+}
+
+func (f *file) activation() {
+	f.function("Activation", "dst *float32, signs *uint8, x, params *float32, pixels, vectors, dstPixel, signsPixel, xPixel int",
+		[]string{"computes, for vectors of 8 channels c and pixels p, at least 1,",
+			"",
+			"\tu = x[p*xPixel+c]*params[0] + params[1];  u = u where u > 0, else u*params[2]",
+			"\tdst[p*dstPixel+c] = v = u*params[3] + params[4]",
+			"\tbit c of the bytes from signs[p*signsPixel] on = v*params[5] + params[6] < 0, unless signs is nil",
+			"",
+			"where params[i] is that of the channel: a vector of each for every vector of channels. Products are rounded before they are",
+			"added. dst may be x. Strides of floats count elements."}, func(a *fn) {
+			dst, signs, x, pixels := a.param("dst"), a.param("signs"), a.param("x"), a.param("pixels")
+			dstPixel, signsPixel, xPixel, weights := a.scaled("dstPixel", 2), a.param("signsPixel"), a.scaled("xPixel", 2), a.byteBits()
+			a.loop("pixel", pixels, func() {
+				d, s, from, params, vectors := a.clone(dst), a.clone(signs), a.clone(x), a.param("params"), a.param("vectors")
+				a.loop("vector", vectors, func() {
+					u, k := a.takeVecs(registers), a.takeVecs(registers)
+					a.loadNext(from, u...)
+					scaleAndAdd := func() {
+						a.loadNext(params, k...)
+						for i, r := range u {
+							a.fmul4(r, r, k[i])
+						}
+						a.loadNext(params, k...)
+						for i, r := range u {
+							a.fadd4(r, r, k[i])
+						}
+					}
+					scaleAndAdd()
+					a.loadNext(params, k...)
+					for i, r := range u {
+						positive := a.vec()
+						a.fgtz4(positive, r)
+						a.fmul4(k[i], k[i], r)
+						a.op("VBIF", positive.as("B16"), k[i].as("B16"), r.as("B16"))
+					}
+					scaleAndAdd()
+					a.storeNext(d, u...)
+					noSigns, done := a.label("noSigns"), a.label("done")
+					a.op("CBZ", signs, noSigns)
+					scaleAndAdd()
+					for _, r := range u {
+						a.fltz4(r, r)
+					}
+					a.op("MOVB.P", a.gather(weights, u), mem(s, 1))
+					a.op("JMP", done)
+					a.at(noSigns)
+					a.add(2*4*lanes, params)
+					a.at(done)
+				})
+				a.add(dstPixel, dst)
+				a.add(signsPixel, signs)
+				a.add(xPixel, x)
 			})
 			a.op("RET")
 		})

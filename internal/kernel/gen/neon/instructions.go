@@ -42,6 +42,11 @@ func (a *fn) fltz4(d, n vec) {
 	a.encoded(0x4ea0e800, fmt.Sprintf("fcmlt v%d.4s, v%d.4s, #0.0", d, n), d, n)
 }
 
+// fgtz4 sets all bits where n > 0.
+func (a *fn) fgtz4(d, n vec) {
+	a.encoded(0x4ea0c800, fmt.Sprintf("fcmgt v%d.4s, v%d.4s, #0.0", d, n), d, n)
+}
+
 // Two float64.
 func (a *fn) fadd2(d, n, m vec) { a.word(0x4e60d400, "fadd", "2d", d, n, m) }
 func (a *fn) fsub2(d, n, m vec) { a.word(0x4ee0d400, "fsub", "2d", d, n, m) }
@@ -64,6 +69,22 @@ func (a *fn) narrow(d, low, high vec) {
 func (a *fn) mul4(d, n, m vec)  { a.word(0x4ea09c00, "mul", "4s", d, n, m) }
 func (a *fn) mla4(d, n, m vec)  { a.word(0x4ea09400, "mla", "4s", d, n, m) }  // d += n*m
 func (a *fn) ushl4(d, n, m vec) { a.word(0x6ea04400, "ushl", "4s", d, n, m) } // n << m, to the right where m < 0
+
+func (a *fn) smax4(d, n, m vec) { a.word(0x4ea06400, "smax", "4s", d, n, m) }
+func (a *fn) cmgt4(d, n, m vec) { a.word(0x4ea03400, "cmgt", "4s", d, n, m) } // n > m: all bits set
+
+// addBytes makes eight 16-bit sums of pairs of bytes, addHalves four sums of pairs of those; addHalvesTo adds them to d.
+func (a *fn) addBytes(d, n vec) {
+	a.encoded(0x6e202800, fmt.Sprintf("uaddlp v%d.8h, v%d.16b", d, n), d, n)
+}
+
+func (a *fn) addHalves(d, n vec) {
+	a.encoded(0x6e602800, fmt.Sprintf("uaddlp v%d.4s, v%d.8h", d, n), d, n)
+}
+
+func (a *fn) addHalvesTo(d, n vec) {
+	a.encoded(0x6e606800, fmt.Sprintf("uadalp v%d.4s, v%d.8h", d, n), d, n)
+}
 
 // signExtend makes int32 of four int16: the lower or the upper half of n.
 func (a *fn) signExtend(d, n vec, half int) {

@@ -37,6 +37,8 @@ func main() {
 		f.device()
 	case "bits":
 		f.bits()
+		f.popcount()
+		f.signRows()
 	default:
 		log.Fatalf("unknown part %q", *part)
 	}
