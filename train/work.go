@@ -46,7 +46,7 @@ func (o *graphOp) work(backward bool) Work {
 	return w
 }
 
-// macs of a convolution's geometry, without padding taken off.
+// macs returns the multiply-adds of a convolution, those with padding included.
 func macs(g kernel.Geometry) int { return g.OutLen() * (g.FilterLen() / g.K) }
 
 func (o *convGrad) macs() int { return macs(o.g) }
@@ -54,7 +54,7 @@ func (o *block) macs() int    { return macs(o.conv.g) }
 func (o *linear) macs() int   { return o.in * o.out }
 
 // bytes: counts are written and read as int16, masks and signs are bits; forward the shortcut is read and the result written,
-// backward the gradient is read in both sweeps and x in one.
+// backward the gradient is read in both sweeps, x in one, and the gradient by x is written.
 func (o *block) bytes(backward bool) int {
 	narrow, wide, in := 2*o.conv.g.OutLen(), 4*o.conv.g.OutLen()*o.bn.factor, 4*o.conv.g.InLen()
 	bits := wide/32 + in/32
