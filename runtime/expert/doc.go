@@ -7,6 +7,9 @@
 // [Cache] knows which experts are in memory and in which [State]: with their weights, or with the compressed parts of them. It
 // decides who stays by a [Policy], under one budget of bytes. It holds no weights: [Replay] plays traces on it.
 //
+// [NewPlan] divides the budget between the states, so that the expected time of a step is shortest: [Hits] is how likely
+// experts are found in which state, [Costs] how long a step then takes on a [Device].
+//
 // Caveats:
 //
 //   - A layer is known by its index among the model's sparse layers, from 0, wherever the doc does not say "number". A

@@ -51,3 +51,32 @@ func ExampleCache() {
 	// 1: F to F  2: M to F  5 MB
 	// 0: S to F  3: M to F  4 MB
 }
+
+// ExampleNewPlan divides memory for eight of 32 experts between the states of compression.
+func ExampleNewPlan() {
+	model := expert.Model{Name: "tiny", Layers: 2, Experts: 32, TopK: 4, Tensors: 3, Elements: 1 << 20}
+	device := expert.Device{Disk: 2e9, DiskDepth: 8, Workers: 4, Copy: 8e9, Compute: 20e9}
+	coder := expert.Coder{Name: "huffman", Ratio: 0.33, Decode: 1.5e9}
+
+	ranks := make([]float64, model.Experts)
+	for r := range ranks {
+		ranks[r] = 1 / float64(r+4)
+	}
+	coins, err := expert.NewCoins(expert.Inclusion(ranks, float64(model.TopK)), model.TopK)
+	if err != nil {
+		log.Fatal(err)
+	}
+	hits, sizes := expert.NewHits(coins), model.Sizes(coder.Ratio)
+	config := expert.PlanConfig{Hits: []*expert.Hits{hits, hits}, Sizes: sizes, Costs: device.Costs(model, coder, 3), Budget: 2 * 8 * sizes.Full}
+	plan, err := expert.NewPlan(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	config.FullOnly = true
+	full, err := expert.NewPlan(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("F/C/S/E %v: %.0f us a step, full only %.0f\n", plan.Layers[0].Slots, plan.Micros(), full.Micros())
+	// Output: F/C/S/E 0/11/0/4: 7636 us a step, full only 9316
+}

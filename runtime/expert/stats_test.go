@@ -119,3 +119,35 @@ func TestInclusion(t *testing.T) {
 		}
 	}
 }
+
+// TestUnions: the probabilities sum to the number of distinct experts of a batch, and of single prompts they are those of Inclusion.
+func TestUnions(t *testing.T) {
+	c := generated(t, "deepseek", 32).Counts()
+	for _, batch := range []int{1, 4, 16} {
+		pi, err := c.Unions(-1, batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for r, p := range pi {
+			if sum += p; r > 0 && p > pi[r-1] {
+				t.Errorf("batch %d: rank %d has %v, the one before %v", batch, r+1, p, pi[r-1])
+			}
+		}
+		if want := c.Union(batch); !near(sum, want, 1e-9) {
+			t.Errorf("batch %d: the probabilities sum to %v, want %v", batch, sum, want)
+		}
+		ranks, err := c.Ranks(-1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r, p := range expert.Inclusion(ranks, 6) {
+			if batch == 1 && !near(p, pi[r], 1e-9) {
+				t.Errorf("rank %d: %v, want %v", r+1, pi[r], p)
+			}
+		}
+	}
+	if _, err := c.Unions(0, 33); err == nil {
+		t.Error("a batch of more prompts than there are: no error")
+	}
+}
