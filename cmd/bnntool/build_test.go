@@ -101,3 +101,20 @@ func TestDeviceBuild(t *testing.T) {
 		t.Errorf("the device's logits differ from those of the whole program (error %v)", err)
 	}
 }
+
+// TestSmallerDeviceBuild: the tag that leaves the writer of manual pages out, as README has it, saves something.
+func TestSmallerDeviceBuild(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	size := func(tags string) int64 {
+		info, err := os.Stat(build(t, tags))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	if whole, smaller := size("device"), size("device,urfave_cli_no_docs"); smaller >= whole {
+		t.Errorf("%d bytes, without manual pages %d: want fewer", whole, smaller)
+	}
+}
