@@ -5,6 +5,8 @@ import (
 	"compress/flate"
 	"fmt"
 	"io"
+
+	packer "github.com/klauspost/compress/flate" // which codes where it saves less than 6 %, unlike package flate
 )
 
 // PatternBits is the number of bits in the pattern of a 3x3 kernel: tap (r,s) is bit 3·r+s.
@@ -36,7 +38,7 @@ func AppendPatterns(dst []byte, kernels []uint16) []byte {
 		}
 	}
 	b := bytes.NewBuffer(append(dst, signs...))
-	w, err := flate.NewWriter(b, flate.HuffmanOnly)
+	w, err := packer.NewWriter(b, packer.HuffmanOnly)
 	if err != nil {
 		panic(err) // the level is valid
 	}
