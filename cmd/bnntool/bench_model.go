@@ -9,15 +9,15 @@ import (
 
 // modelBenchJSON is what bench prints of an artifact. MACs are multiplications, those with padding included.
 type modelBenchJSON struct {
-	Model      string        `json:"model"`
-	Network    string        `json:"network"`
-	Version    string        `json:"version"`
-	Kernels    string        `json:"kernels"`
-	FileBytes  int64         `json:"file_bytes"`
-	ArenaBytes int64         `json:"arena_bytes"`
-	MACs       int64         `json:"macs"`
-	Latencies  []latencyJSON `json:"latencies"`
-	Layers     []layerTime   `json:"layers"` // of one image on one thread
+	Model      string          `json:"model"`
+	Network    string          `json:"network"`
+	Version    string          `json:"version"`
+	Kernels    string          `json:"kernels"`
+	FileBytes  int64           `json:"file_bytes"`
+	ArenaBytes int64           `json:"arena_bytes"`
+	MACs       int64           `json:"macs"`
+	Latencies  []latencyJSON   `json:"latencies"`
+	Layers     []layerTimeJSON `json:"layers"` // of one image on one thread
 }
 
 type timesJSON struct {
@@ -34,7 +34,7 @@ type latencyJSON struct {
 	ImagesPerSecond float64 `json:"images_per_s"`
 }
 
-type layerTime struct {
+type layerTimeJSON struct {
 	Name   string `json:"name"`
 	Op     string `json:"op"`
 	Kernel string `json:"kernel"`
@@ -58,7 +58,7 @@ func modelBench(path string, r *benchmark.Result) *modelBenchJSON {
 		d.Latencies = append(d.Latencies, latencyJSON{l.Threads, l.Batch, times(l.Samples), l.ImagesPerSecond()})
 	}
 	for _, l := range r.Layers {
-		d.Layers = append(d.Layers, layerTime{l.Name, string(l.Kind), l.Kernel, [3]int{l.H, l.W, l.C}, l.MACs, times(l.Samples), l.GMACs(), l.Share})
+		d.Layers = append(d.Layers, layerTimeJSON{l.Name, string(l.Kind), l.Kernel, [3]int{l.H, l.W, l.C}, l.MACs, times(l.Samples), l.GMACs(), l.Share})
 	}
 	return d
 }
