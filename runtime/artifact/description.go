@@ -124,22 +124,30 @@ func deflate(text []byte) ([]byte, error) {
 	return nil, errors.New("the description cannot be stored") // a stream of stored blocks is no shorter than its text
 }
 
-// inflate returns the text of a zlib stream and nothing behind it.
+// inflate returns the text of a zlib stream and nothing behind it. It counts the text before it makes room for it.
 func inflate(b []byte) (string, error) {
 	in := bytes.NewReader(b)
 	r, err := zlib.NewReader(in)
 	if err != nil {
 		return "", err
 	}
-	limit := inflatedLimit(len(b))
-	text, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
+	limit := int64(inflatedLimit(len(b)))
+	n, err := io.Copy(io.Discard, io.LimitReader(r, limit+1))
 	switch {
 	case err != nil:
 		return "", err
-	case len(text) > limit:
+	case n > limit:
 		return "", fmt.Errorf("%d bytes become more than %d", len(b), limit)
 	case in.Len() > 0:
 		return "", fmt.Errorf("%d bytes follow the zlib stream", in.Len())
 	}
-	return string(text), nil
+	if r, err = zlib.NewReader(bytes.NewReader(b)); err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	text.Grow(int(n))
+	if _, err := io.Copy(&text, r); err != nil {
+		return "", err
+	}
+	return text.String(), nil
 }
