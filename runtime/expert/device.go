@@ -59,6 +59,12 @@ type Costs struct {
 	Split           float64 // to take the weights of an expert apart, on one core
 	Compute         float64 // p: the products of an expert with its tokens, one expert after another
 	Beside          float64 // what a layer computes besides its experts while they are loaded
+	Latency         float64 // of a read, before its bytes flow; the next reads' latencies pass meanwhile
+	Depth           int     // reads that are under way at once; 0 is 1
+	// WorkersRead says that each worker reads the chunks that it decodes, and that signs and mantissas are merged when
+	// the expert is computed: ZipMoE's way. Else all is read in order, and a chunk is merged as it is decoded, when the
+	// signs and mantissas of its tensor are there.
+	WorkersRead bool
 }
 
 // Costs returns how long it takes on d to use an expert of m, with exponents in chunks chunks a tensor, for one token.
@@ -71,6 +77,7 @@ func (d Device) Costs(m Model, c Coder, chunks int) Costs {
 		Decode:    1e6 * n / float64(chunks) / c.Decode,
 		Split:     1e6 * 2 * n * float64(m.Tensors) / d.Copy,
 		Compute:   1e6 * 2 * n * float64(m.Tensors) / d.Compute,
+		Latency:   d.DiskLatency, Depth: d.DiskDepth,
 	}
 }
 
@@ -85,16 +92,24 @@ func (d Device) RawCosts(m Model) Costs {
 // Outcome are the experts of a step by the state in which it finds them.
 type Outcome [NumStates]int
 
-// IO returns how long the disk is busy with an outcome.
+// IO returns how long the disk is busy with an outcome. What workers read is not part of it.
 func (c Costs) IO(o Outcome) float64 {
 	t := float64(c.Tensors)
-	return t*c.ReadSign*float64(o[Exponents]+o[Miss]) + t*float64(c.Chunks)*c.ReadChunk*float64(o[SignMantissa]+o[Miss])
+	io := t * c.ReadSign * float64(o[Exponents]+o[Miss])
+	if !c.WorkersRead {
+		io += float64(t * float64(c.Chunks) * c.ReadChunk * float64(o[SignMantissa]+o[Miss]))
+	}
+	return io
 }
 
 // CPU returns how long the workers are busy, all together.
 func (c Costs) CPU(o Outcome) float64 {
-	decodes := o[Miss] + o[Exponents] + o[SignMantissa] + o[Compressed]
-	return float64(c.Tensors*c.Chunks) * c.Decode * float64(decodes) / float64(c.Workers)
+	chunks := float64(c.Tensors * c.Chunks)
+	work := chunks * c.Decode * float64(o[Miss]+o[Exponents]+o[SignMantissa]+o[Compressed])
+	if c.WorkersRead {
+		work += float64(chunks * c.ReadChunk * float64(o[Miss]+o[SignMantissa]))
+	}
+	return work / float64(c.Workers)
 }
 
 // Layer returns how long a layer takes for an outcome if nothing waits that need not: the longest of the disk's work with a

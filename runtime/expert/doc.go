@@ -10,6 +10,9 @@
 // [NewPlan] divides the budget between the states, so that the expected time of a step is shortest: [Hits] is how likely
 // experts are found in which state, [Costs] how long a step then takes on a [Device].
 //
+// [Schedule] orders the experts of a step so that reading, decoding and computing overlap: it tries three rules on a virtual
+// device, [Clock], and no schedule is shorter than [Bound].
+//
 // Caveats:
 //
 //   - A layer is known by its index among the model's sparse layers, from 0, wherever the doc does not say "number". A

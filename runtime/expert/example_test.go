@@ -80,3 +80,20 @@ func ExampleNewPlan() {
 	fmt.Printf("F/C/S/E %v: %.0f us a step, full only %.0f\n", plan.Layers[0].Slots, plan.Micros(), full.Micros())
 	// Output: F/C/S/E 0/11/0/4: 7636 us a step, full only 9316
 }
+
+// ExampleSchedule orders four experts: those whose parts are in memory are decoded while others are read.
+func ExampleSchedule() {
+	model := expert.Model{Tensors: 3, Elements: 1 << 20}
+	device := expert.Device{Disk: 2e9, DiskDepth: 8, Workers: 4, Copy: 8e9, Compute: 20e9}
+	costs := device.Costs(model, expert.Coder{Ratio: 0.33, Decode: 1.5e9}, 3)
+	jobs := []expert.Job{
+		{State: expert.Miss, Tokens: 1}, {State: expert.SignMantissa, Tokens: 1}, {State: expert.Compressed, Tokens: 1}, {State: expert.Full, Tokens: 1},
+	}
+	var clock expert.Clock
+	order, line := expert.Schedule(&clock, jobs, costs, expert.Staging{})
+	for _, i := range order {
+		fmt.Print(jobs[i].State, " ")
+	}
+	fmt.Printf("%.0f us, at least %.0f\n", line.Micros, expert.Bound(jobs, costs))
+	// Output: C F S M 3159 us, at least 3159
+}
