@@ -11,7 +11,7 @@
 // experts are found in which state, [Costs] how long a step then takes on a [Device].
 //
 // [Schedule] orders the experts of a step so that reading, decoding and computing overlap: it tries three rules on a virtual
-// device, [Clock], and no schedule is shorter than [Bound].
+// device, [Clock], and no schedule is shorter than [Bound]. [Simulate] plays a trace on a cache and that device.
 //
 // Caveats:
 //
