@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bnntool/bnntool/internal/preprocess"
+	"github.com/bnntool/bnntool/internal/safetensors"
 )
 
 // The identification of the format.
@@ -72,23 +73,12 @@ func (l *opList) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// decodeJSON decodes text, one JSON value without unknown fields, into dst.
+// decodeJSON decodes text of at most maxText bytes, one JSON value without unknown fields, into dst.
 func decodeJSON(text string, dst any) error {
 	if len(text) > maxText {
 		return fmt.Errorf("%d bytes, at most %d are allowed", len(text), maxText)
 	}
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(dst); err != nil {
-		if err == io.EOF {
-			err = errors.New("no JSON")
-		}
-		return err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return errors.New("more than one JSON value")
-	}
-	return nil
+	return safetensors.DecodeText(text, dst)
 }
 
 // A compressed description may become maxRatio times as long, and freeText bytes more.

@@ -1,10 +1,7 @@
 package checkpoint
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -94,27 +91,11 @@ func decodeMetadata(m map[string]string) (*Checkpoint, error) {
 	}{
 		{preprocessKey, &c.Preprocess}, {classesKey, &c.Classes}, {stateKey, &c.State},
 	} {
-		if err := decodeJSON(m[field.key], field.dst); err != nil {
+		if err := safetensors.DecodeText(m[field.key], field.dst); err != nil {
 			return nil, fmt.Errorf("metadata %q: %w", field.key, err)
 		}
 	}
 	return c, nil
-}
-
-// decodeJSON decodes text, one JSON value without unknown fields, into dst.
-func decodeJSON(text string, dst any) error {
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(dst); err != nil {
-		if err == io.EOF {
-			err = errors.New("no JSON")
-		}
-		return err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return errors.New("more than one JSON value")
-	}
-	return nil
 }
 
 // checkTensors checks that f holds every tensor of the network and nothing else but solver state, each
