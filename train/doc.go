@@ -9,8 +9,9 @@
 //	SGD, Adam   Gorgonia solvers with PyTorch's semantics
 //	Benchmark   the speed of training steps, by operation
 //
-// A layer is one operation, but for a 1-bit convolution with its batch norm, shortcut and hardtanh, which are one
-// together (block) and compute the same bits. The arithmetic is that of internal/kernel.
+// A layer is one operation, but for what is one together and computes the same bits: a 1-bit convolution with its batch
+// norm, shortcut and hardtanh (block), batch norm, hardtanh and tile behind the stem (normTanh), and the pooling and padding
+// of a shortcut (pooledShortcut). The arithmetic is that of internal/kernel.
 //
 // Straight-through estimators: the forward pass takes signs, the gradient passes through them as the quantiser says
 // (model.WeightQuant, model.InputQuant).

@@ -6,11 +6,11 @@
 // R x S taps and G groups; packed maps are [H,W,G,Words(C/G)] words. A set bit is -1, a clear bit +1, element i is
 // bit i%64 of word i/64, and bits past the last element are clear.
 //
-// Results do not depend on the machine: every product is rounded before it is added (the conversion in float32(a*b)+c
-// forbids the compiler to fuse the two), and sums run in the order that each comment gives. Plain Go is the truth; the
-// tiers above it (avx2, avx512, and neon on arm64) are assembly for the same sums in the same order, and give the same bits. The best tier
-// of the machine is chosen at the program's start; the environment variable BNNTOOL_KERNELS names another. The build tag
-// purego leaves the assembly out.
+// Results do not depend on the machine: every product that is not exact is rounded before it is added (the conversion in
+// float32(a*b)+c forbids the compiler to fuse the two), and sums run in the order that each comment gives. Plain Go is the
+// truth; the tiers above it (avx2, avx512, and neon on arm64) are assembly for the same sums in the same order, and give
+// the same bits. The best tier of the machine is chosen at the program's start; the environment variable BNNTOOL_KERNELS
+// names another. The build tag purego leaves the assembly out.
 //
 // Lengths are the caller's code, not its data: a slice of the wrong length panics.
 package kernel

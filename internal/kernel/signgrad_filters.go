@@ -141,9 +141,6 @@ func (t *filterTables) split(planes []byte, x []uint64) {
 	for phase := range min(g.Stride, g.Kernel) {
 		// The phase's first column that is inside x, and how many there are.
 		first := (g.Pad - phase + g.Stride - 1) / g.Stride
-		if phase > g.Pad {
-			first = 0
-		}
 		z := first*g.Stride + phase - g.Pad
 		n := min(t.columns, (g.W-1+g.Pad-phase)/g.Stride+1) - first
 		if z >= g.W || n < 1 {
