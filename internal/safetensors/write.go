@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"maps"
 	"math"
@@ -58,6 +57,9 @@ type WriteOptions struct {
 	Metadata map[string]string
 	// Align is the power of two, at least 8, that the offset of the data section in the file is a multiple of. 0: 8.
 	Align int
+	// Room is the least offset of the data section, for a header that is written when the data has its place. 0: as the
+	// header needs.
+	Room int
 }
 
 // Write writes the tensors in the given order, with their checksums. The same input gives the same bytes.
@@ -102,58 +104,18 @@ func WriteFile(path string, tensors []Tensor, o WriteOptions) (err error) {
 
 // buildHeader returns the 8 bytes of the length and the padded JSON.
 func buildHeader(tensors []Tensor, o WriteOptions) ([]byte, error) {
-	align := max(o.Align, 8)
-	if o.Align < 0 || align&(align-1) != 0 {
-		panic(fmt.Sprintf("safetensors: alignment %d is not a power of two", o.Align))
-	}
-	sums := make(map[string]string, len(tensors))
-	entries := make([][]byte, len(tensors))
-	offset := int64(0)
+	parts := make([]Part, len(tensors))
 	for i, t := range tensors {
-		entry, err := buildEntry(t, offset)
-		if err == nil && sums[t.Name] != "" {
-			err = errors.New("the name is used twice")
+		size, err := byteSize(t.DType, t.Shape)
+		if err == nil && size != int64(len(t.Data)) {
+			err = fmt.Errorf("%s %v needs %d bytes, has %d", t.DType, t.Shape, size, len(t.Data))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
-		entries[i] = entry
-		sums[t.Name] = hexDigits(crc32.Checksum(t.Data, castagnoli))
-		offset += int64(len(t.Data))
+		parts[i] = Part{Name: t.Name, DType: t.DType, Shape: t.Shape, Sum: Checksum(0, t.Data)}
 	}
-	head, sumAt, err := joinHeader(entries, sums, o.Metadata)
-	if err != nil {
-		return nil, err
-	}
-	for len(head)%align != 0 {
-		head = append(head, ' ')
-	}
-	if len(head)-8 > maxHeader {
-		return nil, fmt.Errorf("the header has %d bytes, at most %d are allowed", len(head)-8, maxHeader)
-	}
-	binary.LittleEndian.PutUint64(head, uint64(len(head)-8))
-	copy(head[sumAt:], hexDigits(crc32.Checksum(head, castagnoli)))
-	return head, nil
-}
-
-// buildEntry returns a tensor's part of the JSON.
-func buildEntry(t Tensor, offset int64) ([]byte, error) {
-	size, err := byteSize(t.DType, t.Shape)
-	if err != nil {
-		return nil, err
-	}
-	if size != int64(len(t.Data)) {
-		return nil, fmt.Errorf("%s %v needs %d bytes, has %d", t.DType, t.Shape, size, len(t.Data))
-	}
-	if t.Name == metadataName {
-		return nil, errors.New("the name is reserved")
-	}
-	name, err := quote(t.Name)
-	if err != nil {
-		return nil, err
-	}
-	shape := strings.ReplaceAll(strings.Trim(fmt.Sprint(t.Shape), "[]"), " ", ",")
-	return fmt.Appendf(nil, `,%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}`, name, t.DType, shape, offset, offset+size), nil
+	return joinParts(parts, o)
 }
 
 // joinHeader returns 8 bytes of room, the JSON with a header checksum of zeros, and where that checksum starts.
