@@ -18,6 +18,8 @@
 // the accuracy changes by at most [MaxAccuracyDiff]: rounding a scale flips signs behind it, so that neither its error
 // nor the logits' says much. 3x3 filters are coded where that saves at least 3 %, which changes nothing else.
 //
+// [ConvertHub] is the way of mixtures of experts: from a folder as models are published in to a store of package expert.
+//
 // Caveats:
 //
 //   - A layer with a 1-bit input and real weights has no operation on the device and is an error. Networks trained

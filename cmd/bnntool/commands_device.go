@@ -24,6 +24,17 @@ func originFlags() []cli.Flag { return nil }
 
 func originOf(*cli.Context) origin { return origin{} }
 
+// sourceFlags are none: what stores are made of is not part of this build.
+func sourceFlags() []cli.Flag { return nil }
+
+// openSource refuses.
+func openSource(dir string) (func(name string, dst []byte, at int64) error, func(), error) {
+	return nil, nil, notInThisBuild(dir)
+}
+
+// inspectFolder knows no folders.
+func (e *env) inspectFolder(context.Context, string, inspectFlags) (bool, error) { return false, nil }
+
 // isPyTorch knows artifacts only.
 func isPyTorch(string) (bool, error) { return false, nil }
 

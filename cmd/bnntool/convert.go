@@ -21,9 +21,9 @@ const verifyImages = 4
 func (e *env) convertCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "convert",
-		Usage:     "make an artifact for the device from a checkpoint, the program's own or PyTorch's, and verify it",
-		ArgsUsage: "CKPT",
-		Flags: append(append(dataFlags(), originFlags()...),
+		Usage:     "make an artifact for the device from a checkpoint, the program's own or PyTorch's, and verify it; or a store of experts from a folder of the hub",
+		ArgsUsage: "CKPT|HUBDIR",
+		Flags: append(append(append(dataFlags(), originFlags()...), hubFlags()...),
 			&cli.StringFlag{Name: "o", Aliases: []string{"output"}, Usage: "the artifact to write"},
 			&cli.StringFlag{Name: "leftovers", Value: string(convert.Auto),
 				Usage: "bits of scales, biases and float layers: float32 (exact), 16, 8, or auto: as few as change the accuracy on --data by at most 0.1 points"},
@@ -47,6 +47,12 @@ func (e *env) convert(c *cli.Context) error {
 		return usagef("--leftovers is %q, want %s, %s, %s or %s", c.String("leftovers"), convert.Float32, convert.Half, convert.Byte, convert.Auto)
 	}
 	path := c.Args().First()
+	if isHub(path) {
+		return e.convertHub(c, path)
+	}
+	if err := hubOnly(c); err != nil {
+		return err
+	}
 	ck, err := loadCheckpoint(path, originOf(c))
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bnntool/bnntool/internal/safetensors"
+	"github.com/bnntool/bnntool/runtime/expert"
 )
 
 // What the metadata key "format" says of the program's files.
@@ -36,7 +37,7 @@ func fileFormat(path string) (string, error) {
 	}
 	defer f.Close()
 	switch format := f.Metadata()["format"]; format {
-	case checkpointFormat, artifactFormat:
+	case checkpointFormat, artifactFormat, expert.StoreFormat:
 		return format, nil
 	default:
 		return "", fmt.Errorf("%s: neither a checkpoint nor an artifact: its metadata \"format\" is %q, want %q or %q",

@@ -3,6 +3,7 @@
 //	bnntool train [RECIPE]         train a network and convert it; the default recipe needs no data
 //	bnntool eval FILE              accuracy of a checkpoint or an artifact
 //	bnntool convert CKPT -o OUT    a checkpoint as an artifact for the device
+//	bnntool convert HUBDIR -o OUT  a mixture of experts, in the hub's files, as a store with compressed weights
 //	bnntool predict MODEL IMAGE... the classes of pictures
 //	bnntool inspect WHAT           layers, parameters, operations and bytes
 //	bnntool bench MODEL            how fast an artifact is on this machine, layer by layer

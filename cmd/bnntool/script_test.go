@@ -5,11 +5,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +23,7 @@ import (
 
 	"github.com/bnntool/bnntool/datasets"
 	"github.com/bnntool/bnntool/internal/kernel"
+	"github.com/bnntool/bnntool/internal/safetensors"
 	"github.com/bnntool/bnntool/train/checkpoint"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -59,6 +63,7 @@ func TestScript(t *testing.T) {
 			"photo":       photo,
 			"pictures":    pictures,
 			"cifar":       cifar,
+			"hub":         hub,
 		},
 	})
 }
@@ -215,4 +220,31 @@ func cifar(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		ts.Check(os.WriteFile(filepath.Join(dir, name+".bin"), data, 0o666))
 	}
+}
+
+// hub makes a folder of the hub with two layers of some experts: hub DIR EXPERTS.
+func hub(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o777))
+	rng := rand.New(rand.NewPCG(1, 2))
+	var tensors []safetensors.Tensor
+	add := func(name string, rows, columns int) {
+		data := make([]byte, 0, 2*rows*columns)
+		for range rows * columns {
+			data = binary.LittleEndian.AppendUint16(data, uint16(math.Float32bits(float32(0.02*rng.NormFloat64()))>>16))
+		}
+		tensors = append(tensors, safetensors.Tensor{Name: name, DType: "BF16", Shape: []int{rows, columns}, Data: data})
+	}
+	add("model.embed_tokens.weight", 64, 32)
+	for layer := range 2 {
+		for x := range n {
+			for _, role := range []string{"down", "gate", "up"} {
+				add(fmt.Sprintf("model.layers.%d.mlp.experts.%d.%s_proj.weight", layer, x, role), 64, 96)
+			}
+		}
+	}
+	ts.Check(safetensors.WriteFile(filepath.Join(dir, "model.safetensors"), tensors, safetensors.WriteOptions{}))
+	ts.Check(os.WriteFile(filepath.Join(dir, "config.json"), []byte("{}"), 0o666))
 }

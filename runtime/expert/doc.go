@@ -13,9 +13,13 @@
 // [Schedule] orders the experts of a step so that reading, decoding and computing overlap: it tries three rules on a virtual
 // device, [Clock], and no schedule is shorter than [Bound]. [Simulate] plays a trace on a cache and that device.
 //
+// A [Store] is a file of experts whose exponents are compressed, [Build] writes one. An expert lies in two parts, each of
+// which is read in one piece; [Store.Merge] puts weights together from both, chunk by chunk.
+//
 // Caveats:
 //
 //   - A layer is known by its index among the model's sparse layers, from 0, wherever the doc does not say "number". A
 //     trace has the model's own numbers beside.
+//   - What a store's parts hold is verified when it is merged, not when it is read.
 //   - Everything here is deterministic: random choices come from a seed that the caller gives.
 package expert
