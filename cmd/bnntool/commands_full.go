@@ -15,7 +15,7 @@ import (
 func (e *env) commands() []*cli.Command {
 	return []*cli.Command{
 		e.trainCommand(), e.evalCommand(), e.convertCommand(), e.predictCommand(), e.inspectCommand(), e.recipesCommand(),
-		e.benchCommand(), e.doctorCommand(), e.versionCommand(),
+		e.benchCommand(), e.expertsCommand(), e.doctorCommand(), e.versionCommand(),
 	}
 }
 

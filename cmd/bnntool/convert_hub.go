@@ -65,7 +65,7 @@ func (e *env) convertHub(c *cli.Context, dir string) error {
 		return fmt.Errorf("%s is a folder: name the file to write", out)
 	}
 	start := e.now()
-	p := e.newTransfer(c.Bool("quiet"))
+	p := e.newTransfer("converting", c.Bool("quiet"))
 	r, err := convert.ConvertHub(c.Context, dir, out, convert.HubOptions{Code: code, Workers: c.Int("workers"), Progress: p.update})
 	p.clear()
 	if err != nil {
@@ -88,6 +88,7 @@ func (e *env) convertHub(c *cli.Context, dir string) error {
 // transfer shows how far bytes are: a bar on a terminal, else a line now and then.
 type transfer struct {
 	e     *env
+	stage string
 	bar   *bar
 	quiet bool
 	start time.Time
@@ -97,8 +98,8 @@ type transfer struct {
 // lineEvery is how often a line of progress is printed where there is no terminal.
 const lineEvery = 10 * time.Second
 
-func (e *env) newTransfer(quiet bool) *transfer {
-	t := &transfer{e: e, quiet: quiet, start: e.now()}
+func (e *env) newTransfer(stage string, quiet bool) *transfer {
+	t := &transfer{e: e, stage: stage, quiet: quiet, start: e.now()}
 	t.last = t.start
 	if !quiet {
 		t.bar = e.newBar("bytes")
@@ -114,7 +115,7 @@ func (t *transfer) update(done, total, before int64) {
 	now := t.e.now()
 	spent := now.Sub(t.start)
 	if t.bar != nil {
-		t.bar.update("converting", "", done, total)
+		t.bar.update(t.stage, "", done, total)
 		return
 	}
 	if now.Sub(t.last) < lineEvery {
@@ -126,7 +127,7 @@ func (t *transfer) update(done, total, before int64) {
 	if rate > 0 {
 		left = (time.Duration(float64(total-done)/rate) * time.Second).String()
 	}
-	fmt.Fprintf(t.e.stderr, "converting: %.1f %%, %s of %s, %s/s, %s left\n", percentOf(done, total), byteCount(done), byteCount(total), byteCount(int64(rate)), left)
+	fmt.Fprintf(t.e.stderr, "%s: %.1f %%, %s of %s, %s/s, %s left\n", t.stage, percentOf(done, total), byteCount(done), byteCount(total), byteCount(int64(rate)), left)
 }
 
 func (t *transfer) clear() { t.bar.clear() }

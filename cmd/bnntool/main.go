@@ -8,6 +8,7 @@
 //	bnntool inspect WHAT           layers, parameters, operations and bytes
 //	bnntool bench MODEL            how fast an artifact is on this machine, layer by layer
 //	bnntool bench kernels          how fast the 1-bit convolutions are
+//	bnntool experts synth          a folder of the hub with random weights, to try the above at true size
 //	bnntool doctor                 which kernels are in use and why, and whether they compute what they should
 //	bnntool recipes                the recipes that are part of the program
 //
