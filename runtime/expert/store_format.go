@@ -343,13 +343,8 @@ func parseDescription(m map[string]string) (*description, error) {
 		return nil, err
 	}
 	d := &description{Code: code, Config: m["config"], Source: m["source"]}
-	dec := json.NewDecoder(strings.NewReader(m["layers"]))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&d.Layers); err != nil {
+	if err := safetensors.DecodeText(m["layers"], &d.Layers); err != nil {
 		return nil, fmt.Errorf("metadata \"layers\": %w", err)
-	}
-	if dec.More() {
-		return nil, errors.New("metadata \"layers\": more follows the list")
 	}
 	if len(d.Layers) < 1 || len(d.Layers) > MaxLayers {
 		return nil, fmt.Errorf("%d layers with experts, want 1 to %d", len(d.Layers), MaxLayers)

@@ -541,7 +541,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"no config", `the metadata has no "config"`, func(m map[string]string) { delete(m, "config") }, nil},
 		{"unknown metadata", `unknown metadata "extra"`, func(m map[string]string) { m["extra"] = "" }, nil},
 		{"an unknown field", `unknown field "shade"`, layers(`"number"`, `"shade"`), nil},
-		{"more behind the layers", "more follows the list", func(m map[string]string) { m["layers"] += "{}" }, nil},
+		{"more behind the layers", "more than one JSON value", func(m map[string]string) { m["layers"] += "{}" }, nil},
 		{"a negative extent", "want extents from 1", layers("[48,64]", "[-48,64]"), nil},
 		{"a shape that overflows", "at most 2^36 elements", layers("[48,64]", "[4294967296,4294967296]"), nil},
 		{"millions of experts", "experts, want 1 to", layers(`"experts":5`, `"experts":50000000`), nil},
